@@ -1,0 +1,137 @@
+"""The manifest of a release: its parts by digest, what it learned from and how it was judged."""
+
+import hashlib
+from datetime import datetime
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from artefacts.errors import ReleaseRefused
+
+ENCODER = "encoder.onnx"
+HEAD = "head.onnx"
+TOKENIZER = "tokenizer.json"
+ROLES = (ENCODER, HEAD, TOKENIZER)
+
+Digest = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+
+
+class Blob(msgspec.Struct, frozen=True):
+    """One file of a release: SHA-256 in hexadecimal and length in bytes."""
+
+    digest: Digest
+    size_bytes: Annotated[int, Meta(ge=0)]
+
+    @classmethod
+    def of(cls, data: bytes) -> "Blob":
+        """Describe these bytes."""
+        return cls(digest=hashlib.sha256(data).hexdigest(), size_bytes=len(data))
+
+
+class Golden(msgspec.Struct, frozen=True):
+    """A text and the logits, one per label, that it had where the release was made."""
+
+    text: str
+    logits: list[float]
+
+
+class OffsetRange(msgspec.Struct, frozen=True):
+    """Offsets `first` to `next` - 1 of a partition were learned from."""
+
+    topic: str
+    partition: int
+    first: int
+    next: int
+
+
+class Lineage(msgspec.Struct, frozen=True):
+    """What a release learned from."""
+
+    ranges: list[OffsetRange] = []
+    labels_by_class: dict[str, int] = {}
+    deleted: int = 0
+    seed: int = 0
+
+
+class GateResult(msgspec.Struct, frozen=True):
+    """One condition that the release had to meet before it was announced."""
+
+    gate: str
+    passed: bool
+    why: str
+    figures: dict[str, float] = {}
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    A release. Its id is unique in a store and sorts by time of creation.
+
+    Attributes:
+        release: The id, such as `20261124T040140.123Z-3f2a9c1b`.
+        labels: The classes, in the order of the head's outputs.
+        max_length: The longest input in tokens, special tokens included; the rest is cut.
+        feature_dimensions: The width of the encoder's output.
+        temperature: What the head divides its logits by (already inside the head graph).
+        class_prior: The stream's share of each label (already inside the head graph).
+        review_below: Answers with a lower confidence ask for review.
+        blobs: The parts by role: `encoder.onnx`, `head.onnx`, `tokenizer.json`.
+        parent: The release that it was learned from, if any.
+        base_model: Where the encoder came from, such as `minilm` or a folder.
+        learner: What made the head: `untrained`, `imported` or a learner's name.
+        golden: Inputs and the logits they must have on the machine that serves them.
+        versions: Libraries that made the release, by name.
+    """
+
+    release: Annotated[str, Meta(pattern=r"^[0-9A-Za-z._-]{1,100}$")]
+    created_at: Annotated[datetime, Meta(tz=True)]
+    labels: Annotated[list[str], Meta(min_length=1)]
+    max_length: Annotated[int, Meta(ge=3)]
+    feature_dimensions: Annotated[int, Meta(ge=1)]
+    temperature: Annotated[float, Meta(gt=0)] = 1.0
+    class_prior: list[float] = []
+    review_below: Annotated[float, Meta(ge=0, le=1)]
+    blobs: dict[str, Blob]
+    parent: str | None = None
+    base_model: str
+    learner: str
+    lineage: Lineage = Lineage()
+    evaluation: list[GateResult] = []
+    golden: list[Golden] = []
+    versions: dict[str, str] = {}
+
+    def encode(self) -> bytes:
+        """Write the manifest as stored: JSON with two spaces of indentation."""
+        return msgspec.json.format(msgspec.json.encode(self, order="sorted"), indent=2)
+
+    def digest(self) -> str:
+        """SHA-256 of `encode()`, in hexadecimal."""
+        return hashlib.sha256(self.encode()).hexdigest()
+
+
+def decode_manifest(data: bytes) -> Manifest:
+    """
+    Read a manifest.
+
+    Raises:
+        ReleaseRefused: It is not a manifest, lacks a part, or contradicts itself.
+    """
+    try:
+        manifest = msgspec.json.decode(data, type=Manifest)
+    except (msgspec.MsgspecError, RecursionError) as error:
+        raise ReleaseRefused(f"The manifest cannot be read: {error}. Publish it again.") from error
+    fault = _contradiction(manifest)
+    if fault:
+        raise ReleaseRefused(f"The manifest of release {manifest.release} {fault}.")
+    return manifest
+
+
+def _contradiction(manifest: Manifest) -> str | None:
+    missing = [role for role in ROLES if role not in manifest.blobs]
+    if missing:
+        return f"names no {', '.join(missing)}"
+    if len(set(manifest.labels)) != len(manifest.labels):
+        return "names a label twice"
+    if any(len(golden.logits) != len(manifest.labels) for golden in manifest.golden):
+        return "has golden logits that are not one per label"
+    return None

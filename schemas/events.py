@@ -1,0 +1,196 @@
+"""
+Every message that travels on a topic of roomstream.
+
+Values are JSON. Unknown fields are ignored, so that a producer may be newer than its reader; a
+change that an old reader could misread gets a new version in the `schema` header (see
+`schemas.codec`). Times are RFC 3339 with an offset, written in UTC.
+"""
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+MAX_PAYLOAD_BYTES = 64 * 1024
+MAX_TITLE_CHARACTERS = 2_000
+MAX_DESCRIPTION_CHARACTERS = 20_000
+
+Identifier = Annotated[
+    str, Meta(min_length=1, max_length=200, description="An opaque name of 1 to 200 characters.")
+]
+EventId = Annotated[
+    str,
+    Meta(min_length=1, max_length=200, description="Unique to this event; chosen by its producer."),
+]
+ListingId = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=200,
+        description="The listing; also the key of the message, so that its events stay in order.",
+    ),
+]
+Title = Annotated[
+    str,
+    Meta(
+        max_length=MAX_TITLE_CHARACTERS,
+        description="The listing's title in any language; at least one character is not blank.",
+    ),
+]
+Description = Annotated[
+    str,
+    Meta(max_length=MAX_DESCRIPTION_CHARACTERS, description="The listing's text in any language."),
+]
+Label = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=100,
+        pattern=r"\S",
+        description="A class of room, such as 'Private room'.",
+    ),
+]
+Probability = Annotated[float, Meta(ge=0, le=1)]
+Scores = Annotated[
+    dict[str, Probability],
+    Meta(description="The probability of every label of the release; they sum to 1."),
+]
+Timestamp = Annotated[datetime, Meta(tz=True)]
+Propensity = Annotated[
+    float,
+    Meta(
+        gt=0,
+        le=1,
+        description="The probability with which this listing was chosen, for unbiased estimates.",
+    ),
+]
+ReleaseId = Annotated[
+    str, Meta(min_length=1, max_length=100, description="The release that gave the answer.")
+]
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The base of every message: immutable, keyword-only, unknown fields ignored."""
+
+
+class ListingEvent(Event):
+    """A listing was published or changed upstream."""
+
+    event_id: EventId
+    listing_id: ListingId
+    title: Title
+    description: Description | None = None
+    language: (
+        Annotated[
+            str, Meta(max_length=35, description="BCP 47 tag such as 'es' or 'en-GB', if known.")
+        ]
+        | None
+    ) = None
+    occurred_at: Annotated[Timestamp, Meta(description="When it happened upstream.")]
+    source: (
+        Annotated[str, Meta(max_length=200, description="Where it came from, such as a city.")]
+        | None
+    ) = None
+
+
+class InputPosition(Event):
+    """Where an input stands in its topic: the deterministic identity of its result."""
+
+    topic: Annotated[str, Meta(min_length=1, max_length=249)]
+    partition: Annotated[int, Meta(ge=0)]
+    offset: Annotated[int, Meta(ge=0)]
+
+
+class Classification(Event):
+    """
+    The answer to one listing event.
+
+    After a crash an answer may be written again. `input` is the same in every repeat: a reader that
+    remembers it drops them.
+    """
+
+    event_id: EventId
+    listing_id: ListingId
+    label: Label
+    scores: Scores
+    confidence: Annotated[Probability, Meta(description="The score of `label`.")]
+    needs_review: Annotated[
+        bool, Meta(description="The confidence is under the release's review threshold.")
+    ]
+    release: ReleaseId
+    input: InputPosition
+    classified_at: Annotated[Timestamp, Meta(description="When the worker answered.")]
+
+
+class ReviewRequest(Event):
+    """A listing that a person should look at, and why it was chosen."""
+
+    event: ListingEvent
+    label: Annotated[Label, Meta(description="What the release says.")]
+    scores: Scores
+    reason: Annotated[
+        Literal["uncertain", "random"],
+        Meta(description="Low confidence, or drawn at random to keep an unbiased sample."),
+    ]
+    propensity: Propensity
+    release: ReleaseId
+    input: InputPosition
+    requested_at: Timestamp
+
+
+class LabelledEvent(Event):
+    """Somebody or something says what kind of room a listing is."""
+
+    event_id: EventId
+    listing_id: ListingId
+    title: Title
+    description: Description | None = None
+    label: Label
+    labelled_at: Annotated[Timestamp, Meta(description="When the label was given.")]
+    origin: Annotated[
+        Literal["person", "rule", "import"], Meta(description="Who or what gave the label.")
+    ]
+    propensity: Propensity | None = None
+
+
+class Feedback(Event):
+    """A person accepts or rejects a label that was shown to them."""
+
+    event_id: EventId
+    listing_id: ListingId
+    title: Title
+    description: Description | None = None
+    label: Annotated[Label, Meta(description="The label that was shown.")]
+    accepted: Annotated[bool, Meta(description="true: the label is right; false: it is wrong.")]
+    labelled_at: Timestamp
+    propensity: Propensity | None = None
+
+
+class Deletion(Event):
+    """A listing must be forgotten: it leaves the replay buffer and the hold-out."""
+
+    event_id: EventId
+    listing_id: ListingId
+    deleted_at: Timestamp
+
+
+class ReleaseAnnouncement(Event):
+    """Which release serves on a channel from now on. The last one on the topic counts."""
+
+    channel: Literal["live", "shadow", "canary"]
+    release: ReleaseId
+    manifest_digest: Annotated[
+        str,
+        Meta(pattern="^[0-9a-f]{64}$", description="SHA-256 of the manifest, in hexadecimal."),
+    ]
+    store: Annotated[str, Meta(description="Address of the store, such as file:///var/lib/x.")]
+    share: Annotated[
+        float, Meta(ge=0, le=1, description="The share of listings that the channel answers.")
+    ] = 1.0
+    pinned: Annotated[
+        bool,
+        Meta(description="An operator chose it: the trainer announces nothing newer until unpinned."),
+    ] = False
+    why: Annotated[str, Meta(max_length=1_000, description="The reason, in plain words.")]
+    announced_at: Timestamp

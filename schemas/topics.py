@@ -1,0 +1,122 @@
+"""The table of topics: what travels where, under which key, and how long it is kept."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from schemas.events import (
+    Classification,
+    Deletion,
+    Event,
+    Feedback,
+    LabelledEvent,
+    ListingEvent,
+    ReleaseAnnouncement,
+    ReviewRequest,
+)
+
+DAY_MS = 24 * 60 * 60 * 1000
+FOREVER_MS = -1
+
+
+class Topic(StrEnum):
+    """The topics by their role; a deployment may put one prefix before all of them."""
+
+    LISTINGS = "listings"
+    CLASSIFIED = "classified"
+    REVIEW = "review"
+    LABELLED = "labelled"
+    DELETIONS = "deletions"
+    RELEASES = "releases"
+    DEAD = "dead"
+
+    def named(self, prefix: str) -> str:
+        """The topic's name on the broker."""
+        return prefix + self.value
+
+
+@dataclass(frozen=True)
+class TopicSpec:
+    """
+    What a topic holds and how the broker keeps it.
+
+    Attributes:
+        topic: Its role.
+        events: What its messages may be. A message without a `schema` header is the first of them;
+            empty for dead letters, whose bytes are whatever came in.
+        key: What the message key is.
+        made_by: Who writes to it.
+        doc: What it is for.
+        compacted: Only the last message of a key is kept.
+        retention_ms: How long messages are kept, in milliseconds; -1 for ever.
+        partitions: How many partitions, or None for as many as the deployment chooses.
+    """
+
+    topic: Topic
+    events: tuple[type[Event], ...]
+    key: str
+    made_by: str
+    doc: str
+    compacted: bool = False
+    retention_ms: int = 7 * DAY_MS
+    partitions: int | None = None
+
+
+TOPICS = (
+    TopicSpec(
+        Topic.LISTINGS,
+        (ListingEvent,),
+        key="listing id",
+        made_by="upstream systems",
+        doc="Listings to classify. A null value (tombstone) says that the listing is gone: "
+        "workers pass over it and count it.",
+    ),
+    TopicSpec(
+        Topic.CLASSIFIED,
+        (Classification,),
+        key="listing id",
+        made_by="workers",
+        doc="One answer per listing event.",
+    ),
+    TopicSpec(
+        Topic.REVIEW,
+        (ReviewRequest,),
+        key="listing id",
+        made_by="workers",
+        doc="Listings that a person should label: doubtful ones, and a random share.",
+    ),
+    TopicSpec(
+        Topic.LABELLED,
+        (LabelledEvent, Feedback),
+        key="listing id",
+        made_by="people, rules and imports",
+        doc="Labels to learn from. Kept for ever: they are the ground truth.",
+        retention_ms=FOREVER_MS,
+    ),
+    TopicSpec(
+        Topic.DELETIONS,
+        (Deletion,),
+        key="listing id",
+        made_by="upstream systems",
+        doc="Listings that must be forgotten.",
+        retention_ms=30 * DAY_MS,
+    ),
+    TopicSpec(
+        Topic.RELEASES,
+        (ReleaseAnnouncement,),
+        key="channel",
+        made_by="the trainer and operators",
+        doc="Which release is live. Read from its start by every worker.",
+        compacted=True,
+        retention_ms=FOREVER_MS,
+        partitions=1,
+    ),
+    TopicSpec(
+        Topic.DEAD,
+        (),
+        key="as the input",
+        made_by="workers and the trainer",
+        doc="Messages that could not be handled: the original bytes, untouched, with headers that "
+        "say where they came from and what is wrong.",
+        retention_ms=30 * DAY_MS,
+    ),
+)
