@@ -1,0 +1,50 @@
+# The everyday commands. `make help` lists them; options pass through ARGS="...".
+# PYTHON chooses the interpreter (3.11 or later); pip's own variables (PIP_INDEX_URL, ...) apply.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+ARGS ?=
+PACKAGES := schemas artefacts runtime workers trainer roomstream
+SOURCES := pyproject.toml README.md LICENSE $(shell find $(PACKAGES) -type f -not -path '*/__pycache__/*')
+
+.PHONY: help install demo test check bench clean
+.DEFAULT_GOAL := help
+
+help:  ## Show this list
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
+
+install: $(VENV)/.wheel  ## Make .venv with everything that roomstream and its tests need
+
+demo: install  ## Run the whole loop on this machine (make demo ARGS="--events 2000 --report demo.json")
+	@$(BIN)/roomstream demo $(ARGS)
+
+test: install  ## Prove it: all tests, against the built wheel (make test ARGS="tests/workers -x")
+	$(BIN)/pytest $(ARGS)
+
+check: install  ## Lint, types, layers, and that generated files are current
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/roomstream schemas export --check schemas
+
+bench: install  ## Measure the classifier side by side with simpler ways (prints ratios)
+	$(BIN)/python -m bench.serving $(ARGS)
+
+clean:  ## Remove .venv and everything that was built
+	rm -rf $(VENV) dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+
+$(VENV)/.dependencies: pyproject.toml constraints.txt
+	@echo "Installing the dependencies into $(VENV): one to five minutes, about 2 GB, once."
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "roomstream needs Python 3.11 or later")'
+	$(PYTHON) -m venv --clear $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt hatchling
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-build-isolation '.[all]'
+	@touch $@
+
+$(VENV)/.wheel: $(VENV)/.dependencies $(SOURCES)
+	@rm -rf dist
+	$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
+	$(BIN)/python -m pip install --quiet --no-deps --force-reinstall dist/roomstream-*.whl
+	@touch $@
