@@ -1,0 +1,194 @@
+"""A loaded release: texts to labels."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from artefacts.batching import token_budget_batches
+from artefacts.errors import InferenceError, ReleaseRefused
+from artefacts.graphs import Encoder, Encoders, Floats, Head, Ids
+from artefacts.manifest import ENCODER, HEAD, TOKENIZER, Blob, Golden, Manifest
+from artefacts.store import check_digest
+from artefacts.tokenisation import Tokenizer, Tokens
+
+GOLDEN_TOLERANCE = 1e-3
+"""How far a logit may be from the one computed where the release was made."""
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """
+    The answer to one text.
+
+    Attributes:
+        label: The most probable label.
+        confidence: Its score.
+        scores: The probability of every label; they sum to 1.
+        truncated: The text was longer than the release reads.
+    """
+
+    label: str
+    confidence: float
+    scores: dict[str, float]
+    truncated: bool
+
+
+@dataclass(frozen=True)
+class Inference:
+    """
+    What the graphs say of a window, rows in the order of its texts.
+
+    Attributes:
+        features: float32 (texts, dim).
+        logits: float32 (texts, classes).
+        probabilities: float32 (texts, classes).
+        real_tokens: Tokens of the texts.
+        padded_tokens: Tokens that went through the encoder, padding included.
+    """
+
+    features: Floats
+    logits: Floats
+    probabilities: Floats
+    real_tokens: int
+    padded_tokens: int
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """A release that is loaded, checked and warm. Safe to use from one thread at a time."""
+
+    manifest: Manifest
+    tokenizer: Tokenizer
+    encoder: Encoder
+    head: Head
+
+    @classmethod
+    def load(
+        cls,
+        manifest: Manifest,
+        fetch: Callable[[Blob], bytes],
+        encoders: Encoders | None = None,
+        threads: int = 1,
+    ) -> "Classifier":
+        """
+        Load a release, compare it with its manifest and run its golden inputs on this machine.
+
+        Args:
+            manifest: What the release promises.
+            fetch: Reads a blob, such as `Store.get` or `BlobCache.get`.
+            encoders: Encoders that are in memory already.
+            threads: Threads of one inference.
+
+        Raises:
+            ReleaseError: A part is missing, damaged, or does not keep what the manifest promises.
+            StoreError: A part cannot be fetched.
+        """
+
+        def checked(blob: Blob) -> bytes:
+            data = fetch(blob)
+            check_digest(f"Blob {blob.digest[:12]}… of {manifest.release}", data, blob.digest)
+            return data
+
+        parts = manifest.blobs
+        classifier = cls(
+            manifest,
+            Tokenizer(checked(parts[TOKENIZER]), manifest.max_length),
+            (encoders or Encoders()).get(parts[ENCODER], checked, threads),
+            Head(checked(parts[HEAD]), threads),
+        )
+        classifier._check_widths()
+        classifier._run_golden()
+        return classifier
+
+    def tokenise(self, texts: Sequence[str]) -> list[Tokens]:
+        """Encode each text; what exceeds `max_length` tokens is cut at the end."""
+        return self.tokenizer.encode(texts)
+
+    def infer(self, tokens: Sequence[Tokens]) -> Inference:
+        """
+        Run encoder and head in batches of similar length.
+
+        Raises:
+            InferenceError: A session rejected a batch, or an answer is not a finite number.
+        """
+        features = np.empty((len(tokens), self.encoder.dimensions), np.float32)
+        logits = np.empty((len(tokens), self.head.classes), np.float32)
+        probabilities = np.empty_like(logits)
+        lengths = [len(text.ids) for text in tokens]
+        padded = 0
+        for batch in token_budget_batches(lengths):
+            input_ids, mask = self._pad([tokens[index].ids for index in batch])
+            features[batch] = self.encoder.features(input_ids, mask)
+            logits[batch], probabilities[batch] = self.head(features[batch], input_ids, mask)
+            padded += input_ids.size
+        if not (np.isfinite(logits).all() and np.isfinite(probabilities).all()):
+            raise InferenceError("The model's answer to a text is not a finite number.")
+        return Inference(features, logits, probabilities, sum(lengths), padded)
+
+    def predictions(self, tokens: Sequence[Tokens], inference: Inference) -> list[Prediction]:
+        """Name what the graphs say, one prediction a text, in order."""
+        best = inference.probabilities.argmax(axis=1)
+        return [
+            Prediction(
+                label=self.manifest.labels[winner],
+                confidence=scores[winner],
+                scores=dict(zip(self.manifest.labels, scores, strict=True)),
+                truncated=text.truncated,
+            )
+            for text, scores, winner in zip(
+                tokens, inference.probabilities.tolist(), best.tolist(), strict=True
+            )
+        ]
+
+    def predict(self, texts: Sequence[str]) -> list[Prediction]:
+        """
+        Label each text.
+
+        Args:
+            texts: Any length; what exceeds `max_length` tokens is cut at the end.
+
+        Returns:
+            One prediction a text, in order. Scores lie in [0, 1] and sum to 1.
+
+        Raises:
+            InferenceError: The session rejected the batch.
+        """
+        tokens = self.tokenise(texts)
+        return self.predictions(tokens, self.infer(tokens))
+
+    def _pad(self, rows: list[list[int]]) -> tuple[Ids, Ids]:
+        longest = max(map(len, rows))
+        input_ids = np.full((len(rows), longest), self.tokenizer.pad_id, np.int64)
+        mask = np.zeros((len(rows), longest), np.int64)
+        for row, ids in enumerate(rows):
+            input_ids[row, : len(ids)] = ids
+            mask[row, : len(ids)] = 1
+        return input_ids, mask
+
+    def _check_widths(self) -> None:
+        promised = (self.manifest.feature_dimensions, len(self.manifest.labels))
+        found = (self.encoder.dimensions, self.head.classes)
+        if found != promised:
+            raise ReleaseRefused(
+                f"Release {self.manifest.release} has {found[0]} features and {found[1]} classes; "
+                f"its manifest says {promised[0]} and {promised[1]}. Publish it again."
+            )
+
+    def _run_golden(self) -> None:
+        golden = self.manifest.golden or [Golden("warm-up", [])]
+        try:
+            logits = self.infer(self.tokenise([item.text for item in golden])).logits
+        except InferenceError as error:
+            raise ReleaseRefused(
+                f"Release {self.manifest.release} cannot run here: {error}"
+            ) from error
+        for item, found in zip(self.manifest.golden, logits, strict=False):
+            difference = float(np.abs(found - np.asarray(item.logits)).max())
+            if not difference <= GOLDEN_TOLERANCE:
+                raise ReleaseRefused(
+                    f"Release {self.manifest.release} answers {item.text!r} with the logits "
+                    f"{found.tolist()}, where it was made {item.logits}. This machine or this "
+                    "version of ONNX Runtime computes differently: keep the release before it, or "
+                    "publish from a machine of this kind."
+                )

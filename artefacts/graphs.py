@@ -1,0 +1,156 @@
+"""The two ONNX graphs of a release: encoder (tokens to features) and head (features to answers)."""
+
+from collections import OrderedDict
+from collections.abc import Callable
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from artefacts.errors import InferenceError, ReleaseRefused
+from artefacts.manifest import Blob
+from artefacts.onnx_guard import refuse_external_data
+
+Ids = NDArray[np.int64]
+Floats = NDArray[np.float32]
+
+_TOKENS = {"input_ids": "tensor(int64)", "attention_mask": "tensor(int64)"}
+_FEATURES = {"features": "tensor(float)"}
+_ANSWERS = {"logits": "tensor(float)", "probabilities": "tensor(float)"}
+
+
+class _Graph:
+    """An ONNX Runtime session on verified bytes, with exactly the promised inputs and outputs."""
+
+    def __init__(
+        self, name: str, model: bytes, inputs: dict[str, str], outputs: dict[str, str], threads: int
+    ) -> None:
+        refuse_external_data(model)
+        self._name = name
+        try:
+            self._session = onnxruntime.InferenceSession(
+                model, _options(threads), providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # noqa: BLE001 - ONNX Runtime has no base class of its own
+            raise ReleaseRefused(f"{name} cannot be loaded: {error}. Publish it again.") from error
+        self._check("inputs", inputs, self._session.get_inputs())
+        self._check("outputs", outputs, self._session.get_outputs())
+        self._outputs = list(outputs)
+        self.width = self._session.get_outputs()[0].shape[-1]
+
+    def run(self, feeds: dict[str, NDArray[np.generic]]) -> list[Floats]:
+        try:
+            outputs: list[Floats] = self._session.run(self._outputs, feeds)
+        except Exception as error:  # noqa: BLE001 - ONNX Runtime has no base class of its own
+            raise InferenceError(f"{self._name} rejected a batch: {error}") from error
+        return outputs
+
+    def _check(
+        self, side: str, promised: dict[str, str], found: list[onnxruntime.NodeArg]
+    ) -> None:
+        types = {argument.name: argument.type for argument in found}
+        if types != promised:
+            raise ReleaseRefused(
+                f"{self._name} has the {side} {types}, promised are {promised}. "
+                "Export it again with this version of roomstream."
+            )
+
+
+def _options(threads: int) -> onnxruntime.SessionOptions:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
+    # A spinning thread on a busy machine takes the core from the one that has work.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.log_severity_level = 4  # what is wrong arrives as an exception
+    return options
+
+
+class Encoder:
+    """
+    Tokens to features.
+
+    Raises:
+        ReleaseRefused: The graph cannot be loaded or has other inputs and outputs.
+    """
+
+    def __init__(self, model: bytes, threads: int = 1) -> None:
+        self._graph = _Graph("encoder.onnx", model, _TOKENS, _FEATURES, threads)
+        self.dimensions = self._graph.width
+
+    def features(self, input_ids: Ids, attention_mask: Ids) -> Floats:
+        """
+        Run the encoder.
+
+        Args:
+            input_ids: Padded token ids, int64 (batch, sequence).
+            attention_mask: 1 for tokens, 0 for padding, int64 (batch, sequence).
+
+        Returns:
+            float32 (batch, dim).
+
+        Raises:
+            InferenceError: The session rejected the batch.
+        """
+        return self._graph.run({"input_ids": input_ids, "attention_mask": attention_mask})[0]
+
+
+class Head:
+    """
+    Features, and the tokens they came from, to answers.
+
+    Raises:
+        ReleaseRefused: The graph cannot be loaded or has other inputs and outputs.
+    """
+
+    def __init__(self, model: bytes, threads: int = 1) -> None:
+        self._graph = _Graph("head.onnx", model, _FEATURES | _TOKENS, _ANSWERS, threads)
+        self.classes = self._graph.width
+
+    def __call__(
+        self, features: Floats, input_ids: Ids, attention_mask: Ids
+    ) -> tuple[Floats, Floats]:
+        """
+        Run the head.
+
+        Returns:
+            Logits and probabilities, each float32 (batch, classes).
+
+        Raises:
+            InferenceError: The session rejected the batch.
+        """
+        logits, probabilities = self._graph.run(
+            {"features": features, "input_ids": input_ids, "attention_mask": attention_mask}
+        )
+        return logits, probabilities
+
+
+class Encoders:
+    """
+    The encoders in use by digest: a release that changes only its head loads no encoder again.
+
+    Deleting an ONNX Runtime session returns only part of its memory, so sessions are reused.
+
+    Args:
+        capacity: How many stay in memory; the one used longest ago goes first.
+    """
+
+    def __init__(self, capacity: int = 2) -> None:
+        self._capacity = capacity
+        self._by_digest: OrderedDict[tuple[str, int], Encoder] = OrderedDict()
+
+    def get(self, blob: Blob, fetch: Callable[[Blob], bytes], threads: int = 1) -> Encoder:
+        """
+        Take the encoder of this digest, loading it if it is new.
+
+        Raises:
+            ReleaseError: It cannot be fetched or loaded.
+        """
+        key = (blob.digest, threads)
+        if key not in self._by_digest:
+            self._by_digest[key] = Encoder(fetch(blob), threads)
+        self._by_digest.move_to_end(key)
+        while len(self._by_digest) > self._capacity:
+            self._by_digest.popitem(last=False)
+        return self._by_digest[key]

@@ -1,0 +1,231 @@
+"""
+The content-addressed store of releases.
+
+`blobs/sha256/ab/abcd…` holds files by their digest, `releases/<id>.json` manifests. Blobs are written
+first, the manifest last, and each appears whole or not at all: a crash leaves no half release.
+"""
+
+import contextlib
+import errno
+import hashlib
+import os
+import uuid
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import fsspec
+
+from artefacts.errors import DigestMismatch, ReleaseMissing, StoreError
+from artefacts.manifest import Blob, Manifest, decode_manifest
+from schemas.errors import ConfigurationError
+
+_EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs"}
+
+
+class Store:
+    """
+    A store by its address: `file:///folder`, `s3://bucket/path`, `gs://bucket/path`, `memory://x`.
+
+    Raises:
+        ConfigurationError: The address is not one, or its file system is not installed.
+    """
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+        self._local = address.startswith("file://")
+        try:
+            self._files, self._root = fsspec.core.url_to_fs(address)
+        except ImportError as error:
+            scheme = address.partition("://")[0]
+            raise ConfigurationError(
+                f"Store {address} needs a package that is not installed ({error}). "
+                f"Run pip install 'roomstream[{_EXTRAS.get(scheme, scheme)}]'."
+            ) from error
+        except ValueError as error:
+            raise ConfigurationError(
+                f"Store {address!r} is not an address: {error}. "
+                "Use file:///folder, s3://bucket/path or gs://bucket/path."
+            ) from error
+
+    def put(self, data: bytes) -> Blob:
+        """
+        Keep these bytes; those that are there already are not written again.
+
+        Raises:
+            StoreError: The store cannot be written.
+        """
+        blob = Blob.of(data)
+        path = self._blob_path(blob)
+        with self._translated("write", path):
+            if not self._whole(path, blob):
+                self._write(path, data)
+        return blob
+
+    def get(self, blob: Blob) -> bytes:
+        """
+        Read a blob and check its digest.
+
+        Raises:
+            ReleaseMissing: There is none.
+            DigestMismatch: The bytes are not those that were put.
+            StoreError: The store cannot be read.
+        """
+        path = self._blob_path(blob)
+        data = self._read(path)
+        check_digest(path, data, blob.digest)
+        return data
+
+    def publish(self, manifest: Manifest, blobs: Iterable[bytes] = ()) -> str:
+        """
+        Keep the blobs, then the manifest that names them.
+
+        Returns:
+            The digest of the manifest, for its announcement.
+
+        Raises:
+            ReleaseMissing: The manifest names a blob that is not in the store.
+            StoreError: The store cannot be written; nothing half-written remains visible.
+        """
+        for data in blobs:
+            self.put(data)
+        for role, blob in manifest.blobs.items():
+            path = self._blob_path(blob)
+            with self._translated("read", path):
+                whole = self._whole(path, blob)
+            if not whole:
+                raise ReleaseMissing(
+                    f"Release {manifest.release} names {role} {blob.digest[:12]}…, which is not in "
+                    f"{self.address}. Put the blob before its manifest."
+                )
+        path = self._manifest_path(manifest.release)
+        with self._translated("write", path):
+            self._write(path, manifest.encode())
+        return manifest.digest()
+
+    def manifest(self, release: str, digest: str | None = None) -> Manifest:
+        """
+        Read a manifest, and check it against the digest that was announced, if given.
+
+        Raises:
+            ReleaseMissing: The store has no such release.
+            DigestMismatch: It is not the manifest that was announced.
+            ReleaseRefused: It is not valid.
+            StoreError: The store cannot be read.
+        """
+        path = self._manifest_path(release)
+        data = self._read(path)
+        if digest is not None:
+            check_digest(path, data, digest)
+        return decode_manifest(data)
+
+    def releases(self) -> list[str]:
+        """
+        The ids of all releases, oldest first.
+
+        Raises:
+            StoreError: The store cannot be read.
+        """
+        folder = f"{self._root}/releases"
+        with self._translated("list", folder):
+            try:
+                names = [str(path).rsplit("/", 1)[-1] for path in self._list(folder)]
+            except FileNotFoundError:
+                return []
+        return sorted(name.removesuffix(".json") for name in names if _is_manifest(name))
+
+    def _list(self, folder: str) -> list[str]:
+        self._files.invalidate_cache()
+        return list(self._files.ls(folder, detail=False))
+
+    def _blob_path(self, blob: Blob) -> str:
+        return f"{self._root}/blobs/sha256/{blob.digest[:2]}/{blob.digest}"
+
+    def _manifest_path(self, release: str) -> str:
+        return f"{self._root}/releases/{release}.json"
+
+    def _whole(self, path: str, blob: Blob) -> bool:
+        self._files.invalidate_cache()
+        return bool(self._files.exists(path)) and self._files.size(path) == blob.size_bytes
+
+    def _read(self, path: str) -> bytes:
+        with self._translated("read", path):
+            try:
+                data: bytes = self._files.cat_file(path)
+            except FileNotFoundError as error:
+                raise ReleaseMissing(
+                    f"{path} is not in the store {self.address}. Choose one of 'roomstream releases "
+                    "list', or make a release with 'roomstream base import'."
+                ) from error
+        return data
+
+    def _write(self, path: str, data: bytes) -> None:
+        if self._local:
+            write_atomically(Path(path), data)
+        else:  # a put to an object store appears whole or not at all
+            self._files.pipe_file(path, data)
+
+    @contextlib.contextmanager
+    def _translated(self, verb: str, path: str) -> Iterator[None]:
+        """Turn whatever a file system raises into a StoreError, in this one place."""
+        try:
+            yield
+        except (ReleaseMissing, StoreError):
+            raise
+        except Exception as error:
+            raise StoreError(
+                f"Cannot {verb} {path} in the store {self.address}: {error}. {_next_step(error)}"
+            ) from error
+
+
+def check_digest(name: str, data: bytes, digest: str) -> None:
+    """
+    Compare bytes with the SHA-256 that was promised.
+
+    Raises:
+        DigestMismatch: They differ.
+    """
+    found = hashlib.sha256(data).hexdigest()
+    if found != digest:
+        raise DigestMismatch(
+            f"{name}: sha256 is {found[:12]}…, promised was {digest[:12]}…. The file was changed or "
+            "cut short; publish the release again or roll back with 'roomstream releases rollback'."
+        )
+
+
+def new_release_id(created_at: datetime, head: Blob) -> str:
+    """Name a release by time and head, so that ids sort by time: `20261124T040140.123Z-3f2a9c1b`."""
+    moment = created_at.astimezone(UTC).strftime("%Y%m%dT%H%M%S.%f")[:-3]
+    return f"{moment}Z-{head.digest[:8]}"
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write a file so that it appears whole and survives a power cut, or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def _is_manifest(name: str) -> bool:
+    return name.endswith(".json") and not name.startswith(".")
+
+
+def _next_step(error: Exception) -> str:
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return "The disk is full: free some space; what is there already stays valid."
+    if isinstance(error, PermissionError):
+        return "Give this user access to it, or choose another store with ROOMSTREAM_STORE."
+    return "Check that the store can be reached and that its credentials are right."
