@@ -45,9 +45,7 @@ class _Graph:
             raise InferenceError(f"{self._name} rejected a batch: {error}") from error
         return outputs
 
-    def _check(
-        self, side: str, promised: dict[str, str], found: list[onnxruntime.NodeArg]
-    ) -> None:
+    def _check(self, side: str, promised: dict[str, str], found: list[onnxruntime.NodeArg]) -> None:
         types = {argument.name: argument.type for argument in found}
         if types != promised:
             raise ReleaseRefused(

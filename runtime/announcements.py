@@ -1,0 +1,132 @@
+"""The `releases` topic: which release serves on which channel."""
+
+import time
+from collections.abc import Iterable
+
+import structlog
+from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from kafka.errors import KafkaError
+
+from runtime.kafka import kafka_arguments
+from runtime.settings import KafkaSettings
+from schemas.codec import decode, encode
+from schemas.errors import TryAgain
+from schemas.events import ReleaseAnnouncement
+from schemas.topics import Topic
+
+_log = structlog.get_logger(__name__)
+
+
+class Announcements:
+    """
+    A reader of all announcements, from the first one on.
+
+    It belongs to no consumer group: every process reads all of them. The topic is compacted, so that
+    this stays short however long a deployment lives.
+
+    Args:
+        settings: How to reach Kafka.
+        prefix: What the topic's name begins with.
+
+    Raises:
+        TryAgain: The broker cannot be reached.
+    """
+
+    def __init__(self, settings: KafkaSettings, prefix: str) -> None:
+        self._partition = TopicPartition(Topic.RELEASES.named(prefix), 0)
+        try:
+            self._consumer = KafkaConsumer(
+                **kafka_arguments(settings),
+                enable_auto_commit=False,
+                auto_offset_reset="earliest",
+                allow_auto_create_topics=False,
+                fetch_max_wait_ms=100,
+            )
+        except KafkaError as error:
+            raise TryAgain(
+                f"Kafka at {settings.bootstrap_servers} cannot be reached: {error}."
+            ) from error
+        self._consumer.assign([self._partition])
+        self._consumer.seek_to_beginning(self._partition)
+
+    def read_all(self, timeout_seconds: float) -> dict[str, ReleaseAnnouncement]:
+        """
+        Read up to the end of the topic.
+
+        Returns:
+            The last announcement of each channel.
+
+        Raises:
+            TryAgain: The end was not reached in time.
+        """
+        last: dict[str, ReleaseAnnouncement] = {}
+        deadline = time.monotonic() + timeout_seconds
+        while True:
+            for announcement in self.poll(0.2):
+                last[announcement.channel] = announcement
+            if self._at_end():
+                return last
+            if time.monotonic() > deadline:
+                raise TryAgain(
+                    f"The topic {self._partition.topic} could not be read to its end within "
+                    f"{timeout_seconds:g} s. Check the brokers."
+                )
+
+    def poll(self, timeout_seconds: float) -> list[ReleaseAnnouncement]:
+        """
+        Wait for newer announcements.
+
+        Returns:
+            Those that came, in order; what cannot be read is logged and passed over.
+        """
+        batches = self._consumer.poll(timeout_ms=int(timeout_seconds * 1000))
+        return [
+            event
+            for records in batches.values()
+            for record in records
+            if record.value is not None
+            and (event := _read(record.value, record.headers, record.offset))
+        ]
+
+    def close(self) -> None:
+        """Leave."""
+        self._consumer.close(autocommit=False)
+
+    def _at_end(self) -> bool:
+        # The high watermark of the last fetch: not every broker answers ListOffsets rightly.
+        end = self._consumer.highwater(self._partition)
+        return end is not None and self._consumer.position(self._partition) >= end
+
+
+def announce(settings: KafkaSettings, prefix: str, announcement: ReleaseAnnouncement) -> None:
+    """
+    Say which release serves on a channel, and wait until the brokers hold it.
+
+    Raises:
+        TryAgain: They do not.
+    """
+    value, header = encode(announcement)
+    topic = Topic.RELEASES.named(prefix)
+    try:
+        producer = KafkaProducer(**kafka_arguments(settings), acks="all")
+        try:
+            producer.send(
+                topic, key=announcement.channel.encode(), value=value, headers=[header]
+            ).get(timeout=15)
+        finally:
+            producer.close(timeout=5)
+    except KafkaError as error:
+        raise TryAgain(
+            f"Release {announcement.release} could not be announced on {topic}: {error}. "
+            "It is in the store: announce it with 'roomstream releases promote'."
+        ) from error
+
+
+def _read(
+    value: bytes, headers: Iterable[tuple[str, bytes]], offset: int
+) -> ReleaseAnnouncement | None:
+    event = decode(Topic.RELEASES, value, list(headers))
+    if isinstance(event, ReleaseAnnouncement):
+        return event
+    _log.warning("announcement passed over", offset=offset, why=str(event))
+    return None

@@ -1,0 +1,130 @@
+"""
+What could not be handled: the original bytes, untouched, with headers that say what is wrong.
+
+Whoever mends the cause can send the letter back to where it came from, since nothing of the original
+message is changed: key, value and headers are as they were, ours begin with `dead-`.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from runtime.records import HeaderTuple, Outbound, Record
+
+PREFIX = "dead-"
+
+Disposition = Literal["poison", "systemic"]
+"""`poison` will never work as it is; `systemic` may work once the world is mended."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """
+    A dead letter, read back.
+
+    Attributes:
+        stage: Where it failed, such as `decode` or `infer`.
+        error: The class of the error, such as `missing_field`.
+        message: What is wrong, in words.
+        topic: The topic that it came from.
+        partition: The partition that it came from.
+        offset: The offset that it had there.
+        release: The release that was live, if any.
+        attempts: How often it has failed.
+        disposition: Whether it may ever work.
+        original: The message as it came in.
+    """
+
+    stage: str
+    error: str
+    message: str
+    topic: str
+    partition: int
+    offset: int
+    release: str | None
+    attempts: int
+    disposition: str
+    original: Record
+
+
+def dead_letter(
+    topic: str,
+    record: Record,
+    *,
+    stage: str,
+    error: str,
+    message: str,
+    release: str | None = None,
+    disposition: Disposition = "poison",
+) -> Outbound:
+    """
+    Turn a record that failed into its dead letter.
+
+    Args:
+        topic: The dead-letter topic's name on the broker.
+        record: The original. One that was replayed carries `dead-attempts`, which is counted up.
+        stage: Where it failed.
+        error: The class of the error.
+        message: What is wrong, for whoever reads the letter.
+        release: The release that was live, if any.
+        disposition: Whether it may work later.
+    """
+    facts = {
+        "stage": stage,
+        "error": error,
+        "message": message,
+        "topic": record.topic,
+        "partition": str(record.partition),
+        "offset": str(record.offset),
+        "release": release or "",
+        "attempts": str(_attempts(record.headers) + 1),
+        "disposition": disposition,
+    }
+    ours = tuple((PREFIX + name, value.encode()) for name, value in facts.items())
+    return Outbound(topic, record.key, record.value, (*_originals(record.headers), *ours))
+
+
+def read_dead_letter(record: Record) -> DeadLetter:
+    """Read a dead letter; headers that it lacks read as empty, 0 or -1."""
+    facts = {
+        name.removeprefix(PREFIX): value.decode("utf-8", "replace")
+        for name, value in record.headers
+        if name.startswith(PREFIX)
+    }
+    topic, partition, offset = (
+        facts.get("topic", ""),
+        _number(facts.get("partition"), -1),
+        _number(facts.get("offset"), -1),
+    )
+    return DeadLetter(
+        stage=facts.get("stage", ""),
+        error=facts.get("error", ""),
+        message=facts.get("message", ""),
+        topic=topic,
+        partition=partition,
+        offset=offset,
+        release=facts.get("release") or None,
+        attempts=_number(facts.get("attempts"), 0),
+        disposition=facts.get("disposition", ""),
+        original=Record(
+            topic,
+            partition,
+            offset,
+            record.key,
+            record.value,
+            _originals(record.headers),
+            record.timestamp_ms,
+        ),
+    )
+
+
+def _originals(headers: HeaderTuple) -> HeaderTuple:
+    return tuple(header for header in headers if not header[0].startswith(PREFIX))
+
+
+def _attempts(headers: HeaderTuple) -> int:
+    named = [value for name, value in headers if name == PREFIX + "attempts"]
+    return _number(named[-1].decode("utf-8", "replace"), 0) if named else 0
+
+
+def _number(text: str | None, otherwise: int) -> int:
+    return int(text) if text and text.isascii() and text.isdigit() else otherwise

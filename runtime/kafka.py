@@ -1,0 +1,122 @@
+"""Connections to Kafka: the settings, as each client library wants them, and a first probe."""
+
+import socket
+import ssl
+from typing import Any, cast
+
+from kafka import KafkaAdminClient
+from kafka.errors import KafkaError
+
+from runtime.settings import KafkaSettings
+from schemas.errors import ConfigurationError, TryAgain
+
+
+def kafka_arguments(settings: KafkaSettings) -> dict[str, Any]:
+    """
+    The arguments of a kafka-python client.
+
+    Raises:
+        ConfigurationError: A certificate or key cannot be read.
+    """
+    arguments: dict[str, Any] = {
+        "bootstrap_servers": addresses(settings),
+        "security_protocol": settings.security_protocol,
+    }
+    if settings.security_protocol.endswith("SSL"):
+        arguments["ssl_context"] = ssl_context(settings)
+        arguments["ssl_check_hostname"] = settings.ssl_check_hostname
+    if settings.security_protocol.startswith("SASL"):
+        arguments["sasl_mechanism"] = settings.sasl_mechanism
+        arguments["sasl_plain_username"] = settings.sasl_username
+        arguments["sasl_plain_password"] = settings.password()
+    return arguments
+
+
+def addresses(settings: KafkaSettings) -> list[str]:
+    """The brokers to connect to first, as host:port."""
+    return [server.strip() for server in settings.bootstrap_servers.split(",") if server.strip()]
+
+
+def ssl_context(settings: KafkaSettings) -> ssl.SSLContext:
+    """
+    What is trusted, and the client's own certificate, if any.
+
+    Raises:
+        ConfigurationError: A certificate or key is not valid.
+    """
+    try:
+        context = ssl.create_default_context(
+            cafile=str(settings.ssl_cafile) if settings.ssl_cafile else None
+        )
+        if settings.ssl_certfile:
+            secret = settings.ssl_key_password
+            context.load_cert_chain(
+                settings.ssl_certfile,
+                settings.ssl_keyfile,
+                secret.get_secret_value() if secret else None,
+            )
+    except (ssl.SSLError, OSError) as error:
+        raise ConfigurationError(
+            f"A certificate or key of KAFKA_SSL_CAFILE, KAFKA_SSL_CERTFILE or KAFKA_SSL_KEYFILE "
+            f"cannot be used: {error}. They must be PEM files that belong together."
+        ) from error
+    context.check_hostname = settings.ssl_check_hostname
+    return context
+
+
+def probe(settings: KafkaSettings, timeout_seconds: float = 10) -> None:
+    """
+    Connect once, so that what is wrong is named at once instead of after a client's time-out.
+
+    Raises:
+        TryAgain: No broker can be reached; says where and the likely cause.
+        ConfigurationError: The address, protocol, certificate or password is wrong.
+    """
+    faults = [
+        _socket_fault(settings, address, timeout_seconds / 2) for address in addresses(settings)
+    ]
+    if not faults:
+        raise ConfigurationError("KAFKA_BOOTSTRAP_SERVERS is empty. Give it as host:port.")
+    if None not in faults:
+        raise cast(Exception, faults[0])
+    try:
+        client = KafkaAdminClient(
+            **kafka_arguments(settings), bootstrap_timeout_ms=int(timeout_seconds * 500)
+        )
+        client.close()
+    except KafkaError as error:
+        raise TryAgain(
+            f"Kafka at {settings.bootstrap_servers} takes connections but not this client "
+            f"({error}). Likely the user name or password is wrong, or KAFKA_SECURITY_PROTOCOL "
+            f"({settings.security_protocol}) is not what this port speaks."
+        ) from error
+
+
+def _socket_fault(
+    settings: KafkaSettings, address: str, timeout_seconds: float
+) -> ConfigurationError | TryAgain | None:
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdigit():
+        return ConfigurationError(f"KAFKA_BOOTSTRAP_SERVERS: '{address}' is not host:port.")
+    try:
+        with socket.create_connection((host.strip("[]"), int(port)), timeout_seconds) as plain:
+            if settings.security_protocol.endswith("SSL"):
+                ssl_context(settings).wrap_socket(plain, server_hostname=host).close()
+    except socket.gaierror:
+        return TryAgain(f"No host is called '{host}' (KAFKA_BOOTSTRAP_SERVERS). Check its name.")
+    except ssl.SSLCertVerificationError as error:
+        return ConfigurationError(
+            f"The certificate of Kafka at {address} is not trusted: {error.verify_message}. "
+            "Set KAFKA_SSL_CAFILE to the authority that signed it."
+        )
+    except (ssl.SSLError, ConnectionResetError) as error:
+        return ConfigurationError(
+            f"Kafka at {address} does not speak TLS ({error}). Check the port, or set "
+            "KAFKA_SECURITY_PROTOCOL to PLAINTEXT or SASL_PLAINTEXT."
+        )
+    except OSError as error:
+        return TryAgain(
+            f"Kafka cannot be reached at {address}: {error}. Check that it runs and that "
+            "KAFKA_BOOTSTRAP_SERVERS is its address."
+        )
+    return None

@@ -1,0 +1,46 @@
+"""The shapes that both services move: a message as it came in, a message to send."""
+
+from dataclasses import dataclass
+
+from schemas.codec import SCHEMA_HEADER
+
+HeaderTuple = tuple[tuple[str, bytes], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """
+    A message as the broker holds it.
+
+    Attributes:
+        topic: The topic's name on the broker, prefix included.
+        partition: Its partition.
+        offset: Its offset in the partition.
+        key: The bytes of the key, if any.
+        value: The bytes of the value; None is a tombstone.
+        headers: Name and bytes, in order; a name may repeat.
+        timestamp_ms: Milliseconds since 1970, as the broker or producer set it.
+    """
+
+    topic: str
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes | None
+    headers: HeaderTuple
+    timestamp_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Outbound:
+    """A message to send. `topic` is the name on the broker, prefix included."""
+
+    topic: str
+    key: bytes | None
+    value: bytes | None
+    headers: HeaderTuple
+
+
+def forwarded(headers: HeaderTuple) -> HeaderTuple:
+    """The headers of an input that travel to its outputs: all but the schema, such as traceparent."""
+    return tuple(header for header in headers if header[0] != SCHEMA_HEADER)

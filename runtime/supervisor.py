@@ -1,0 +1,205 @@
+"""Keep child processes running: restart what crashes, give up on what cannot work, drain at the end."""
+
+import ctypes
+import os
+import random
+import signal
+import subprocess
+import threading
+import time
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import structlog
+
+from schemas.errors import ExitCode
+
+_log = structlog.get_logger(__name__)
+
+_HOPELESS = (ExitCode.USAGE, ExitCode.RELEASE)
+_TICK_SECONDS = 0.05
+_PR_SET_PDEATHSIG = 1
+
+
+@dataclass(frozen=True)
+class BackOff:
+    """
+    How patiently a child is restarted.
+
+    Attributes:
+        first_seconds: The wait before the first restart; it doubles with every failure in the window.
+        most_seconds: The longest wait.
+        failures: So many failures within the window end the supervisor.
+        window_seconds: How long a failure counts.
+    """
+
+    first_seconds: float = 0.5
+    most_seconds: float = 10.0
+    failures: int = 5
+    window_seconds: float = 60.0
+
+    def wait_seconds(self, failures: int) -> float:
+        """The wait after so many failures, with jitter, so that children do not restart in step."""
+        wait = min(self.most_seconds, self.first_seconds * 2 ** (failures - 1))
+        return wait * random.uniform(0.8, 1.2)  # noqa: S311 - no secret depends on it
+
+
+@dataclass
+class Child:
+    """
+    A process to keep running.
+
+    Attributes:
+        name: For logs.
+        command: What to run.
+        environment: Variables in addition to ours.
+        log: A file for its standard error, else ours.
+        pid: Its process id while it runs.
+        restarts: How often it was started again.
+    """
+
+    name: str
+    command: Sequence[str]
+    environment: Mapping[str, str] = field(default_factory=dict)
+    log: Path | None = None
+    pid: int | None = None
+    restarts: int = 0
+    _process: subprocess.Popen[bytes] | None = None
+    _failures: deque[float] = field(default_factory=deque)
+    _start_at: float = 0.0
+    _done: bool = False
+
+    def start(self) -> None:
+        """Run it."""
+        log = self.log.open("ab") if self.log else None
+        try:
+            self._process = subprocess.Popen(
+                list(self.command),
+                env={**os.environ, **self.environment},
+                stdin=subprocess.DEVNULL,
+                stderr=log,
+                # A signal to our group (Ctrl-C) must not end it before it is told to drain.
+                start_new_session=True,
+                preexec_fn=_die_with_parent,
+            )
+        finally:
+            if log:
+                log.close()
+        self.pid = self._process.pid
+
+    def ended(self) -> int | None:
+        """Its exit code once it has ended, else None."""
+        if self._process is None or (code := self._process.poll()) is None:
+            return None
+        self._process = self.pid = None
+        return code
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send it a signal, if it runs."""
+        if self._process is not None and self._process.poll() is None:
+            self._process.send_signal(number)
+
+
+class Supervisor:
+    """
+    Runs children until it is told to stop.
+
+    A child that ends with 0 is done. One that ends with 2 (configuration) or 3 (release) would end so
+    again: all are stopped, and the supervisor returns that code. Any other end is a failure: the child
+    is restarted with exponential back-off, until it fails too often.
+
+    Args:
+        children: What to run.
+        back_off: How patiently.
+        grace_seconds: How long a child may drain after SIGTERM before it is killed.
+    """
+
+    def __init__(
+        self, children: Sequence[Child], back_off: BackOff | None = None, grace_seconds: float = 20
+    ) -> None:
+        self.children = children
+        self._back_off = back_off or BackOff()
+        self._grace_seconds = grace_seconds
+
+    def run(self, stop: threading.Event) -> int:
+        """
+        Start the children and keep them running until `stop` is set or there is no point.
+
+        Returns:
+            The exit code for the supervising process.
+        """
+        try:
+            for child in self.children:
+                child.start()
+                _log.info("started", child=child.name, pid=child.pid)
+            while not stop.wait(_TICK_SECONDS):
+                code = self._tend()
+                if code is not None:
+                    return code
+            return ExitCode.DONE
+        finally:
+            self._drain()
+
+    def _tend(self) -> int | None:
+        for child in self.children:
+            code = child.ended()
+            if code is not None:
+                final = self._judge(child, code)
+                if final is not None:
+                    return final
+            elif child.pid is None and not child._done and time.monotonic() >= child._start_at:
+                child.restarts += 1
+                child.start()
+                _log.info("restarted", child=child.name, pid=child.pid, restarts=child.restarts)
+        return ExitCode.DONE if all(child._done for child in self.children) else None
+
+    def _judge(self, child: Child, code: int) -> int | None:
+        if code == ExitCode.DONE:
+            child._done = True
+            return None
+        if code in _HOPELESS:
+            _log.error("a restart will not help: stopping all", child=child.name, exit_code=code)
+            return code
+        now = time.monotonic()
+        failures = child._failures
+        failures.append(now)
+        while failures[0] < now - self._back_off.window_seconds:
+            failures.popleft()
+        if len(failures) >= self._back_off.failures:
+            _log.error(
+                "fails too often: giving up; its own log lines say why",
+                child=child.name,
+                exit_code=code,
+                failures=len(failures),
+                within_seconds=self._back_off.window_seconds,
+            )
+            return code if code > 0 else ExitCode.FAILED
+        wait = self._back_off.wait_seconds(len(failures))
+        child._start_at = now + wait
+        _log.warning(
+            "ended: restarting", child=child.name, exit_code=code, in_seconds=round(wait, 2)
+        )
+        return None
+
+    def _drain(self) -> None:
+        for child in self.children:
+            child.signal(signal.SIGTERM)
+        deadline = time.monotonic() + self._grace_seconds
+        while self._running() and time.monotonic() < deadline:
+            time.sleep(_TICK_SECONDS)
+        for child in self._running():
+            _log.error("did not drain: killed", child=child.name, after_seconds=self._grace_seconds)
+            child.signal(signal.SIGKILL)
+        while self._running():
+            time.sleep(_TICK_SECONDS)
+
+    def _running(self) -> list[Child]:
+        return [child for child in self.children if child.pid is not None and child.ended() is None]
+
+
+def _die_with_parent() -> None:
+    """Linux ends a child whose supervisor was killed, so that no orphan keeps a port or partition."""
+    if os.uname().sysname == "Linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
