@@ -2,6 +2,7 @@
 
 import logging
 import sys
+from dataclasses import dataclass
 
 import structlog
 
@@ -15,7 +16,7 @@ def configure_logs(service: str, level: str = "INFO") -> None:
         level: The least level that is logged; libraries log from WARNING on, unless it is DEBUG.
     """
     shared: list[structlog.typing.Processor] = [
-        structlog.contextvars.merge_contextvars,
+        _Stamp(service),
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
@@ -41,8 +42,19 @@ def configure_logs(service: str, level: str = "INFO") -> None:
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=False,
     )
-    structlog.contextvars.clear_contextvars()
-    structlog.contextvars.bind_contextvars(service=service)
+
+
+@dataclass(frozen=True)
+class _Stamp:
+    """Puts the service into every line, whichever thread writes it."""
+
+    service: str
+
+    def __call__(
+        self, _: object, __: str, line: structlog.typing.EventDict
+    ) -> structlog.typing.EventDict:
+        line["service"] = self.service
+        return line
 
 
 class _Ours:

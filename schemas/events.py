@@ -190,7 +190,9 @@ class ReleaseAnnouncement(Event, kw_only=True):
     ] = 1.0
     pinned: Annotated[
         bool,
-        Meta(description="An operator chose it: the trainer announces nothing newer until unpinned."),
+        Meta(
+            description="An operator chose it: the trainer announces nothing newer until unpinned."
+        ),
     ] = False
     why: Annotated[str, Meta(max_length=1_000, description="The reason, in plain words.")]
     announced_at: Timestamp

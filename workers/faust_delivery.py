@@ -1,0 +1,246 @@
+"""
+At-least-once delivery on Faust: no event is lost, a crash repeats at most one window.
+
+Events are taken without acknowledgement, answered, and every output is confirmed by the broker;
+only then are they acknowledged and committed. Faust's own `take()` acknowledges even what raised,
+and an exception that leaves an agent stalls commits silently, so neither is relied on here.
+"""
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import faust
+import structlog
+from faust.types import TP
+
+from runtime.health import Health
+from runtime.kafka import addresses, ssl_context
+from runtime.records import Outbound, Record
+from runtime.settings import KafkaSettings
+from runtime.watchdog import Watchdog
+from schemas.errors import RoomstreamError, TryAgain
+from schemas.topics import Topic
+from workers.metrics import WorkerMetrics
+from workers.pipeline import Window
+from workers.settings import WorkerSettings
+from workers.window import WindowSize
+
+_log = structlog.get_logger(__name__)
+
+_GATHER_SECONDS = 0.02
+_MAX_MESSAGE_BYTES = 16 * 1024 * 1024
+_STOP_SECONDS = 15
+
+Answer = Callable[[Sequence[Record]], Window]
+
+
+@dataclass
+class FaustDelivery:
+    """
+    Moves windows from `listings` through a pipeline to its outputs.
+
+    Attributes:
+        kafka: How to reach Kafka.
+        prefix: What the names of topics begin with.
+        settings: Group, session and window.
+        answer: Turns a window of records into outcomes; runs in a thread of its own.
+        metrics: Where windows are counted.
+        health: Its condition `partitions` is met once some are assigned.
+        watchdog: Ends the process if a window hangs.
+    """
+
+    kafka: KafkaSettings
+    prefix: str
+    settings: WorkerSettings
+    answer: Answer
+    metrics: WorkerMetrics
+    health: Health
+    watchdog: Watchdog
+
+    def run(self, stop: threading.Event) -> None:
+        """
+        Deliver until `stop` is set, then finish the window in flight and leave the group.
+
+        Raises:
+            RoomstreamError: What ended it otherwise.
+        """
+        asyncio.run(self._run(stop))
+
+    async def _run(self, stop: threading.Event) -> None:
+        self._size = WindowSize(self.settings.latency_budget_seconds, self.settings.max_window)
+        self._failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._in_flight = asyncio.Lock()
+        self._draining = False
+        self._events = 0
+        self._executor = ThreadPoolExecutor(1, thread_name_prefix="pipeline")
+        self._app = self._make_app()
+        await self._app.start()
+        try:
+            await self._until_stopped(stop)
+        finally:
+            await self._drain()
+
+    async def _until_stopped(self, stop: threading.Event) -> None:
+        while not stop.is_set():
+            await asyncio.wait([self._failed], timeout=0.1)
+            if self._failed.done():
+                self._failed.result()
+            if self._app.crashed:
+                raise TryAgain(f"Faust ended: {self._app.crash_reason!r}. Start the worker again.")
+            if self._app.should_stop:
+                raise TryAgain("Faust stopped by itself. Start the worker again.")
+            self._observe_partitions()
+
+    async def _drain(self) -> None:
+        started = time.perf_counter()
+        self._draining = True
+        self.health.set("partitions", False, "draining")
+        async with self._in_flight:
+            pass  # the window in flight is delivered and committed
+        try:
+            await asyncio.wait_for(self._app.stop(), _STOP_SECONDS)
+        except TimeoutError:
+            _log.warning("Faust did not stop in time", seconds=_STOP_SECONDS)
+        self._executor.shutdown()
+        _log.info(
+            "drained", events=self._events, seconds=round(time.perf_counter() - started, 2)
+        )
+
+    def _make_app(self) -> Any:
+        app = faust.App(
+            self.settings.group,
+            broker=[f"kafka://{address}" for address in addresses(self.kafka)],
+            broker_credentials=_credentials(self.kafka),
+            broker_session_timeout=self.settings.session_timeout_seconds,
+            broker_heartbeat_interval=self.settings.session_timeout_seconds / 4,
+            consumer_auto_offset_reset="earliest",
+            consumer_max_fetch_size=_MAX_MESSAGE_BYTES,
+            producer_acks=-1,
+            producer_max_request_size=_MAX_MESSAGE_BYTES,
+            stream_buffer_maxsize=self.settings.max_window,
+            stream_wait_empty=False,
+            store="memory://",
+            topic_disable_leader=True,
+            topic_allow_declare=False,
+            web_enabled=False,
+        )
+        topic = app.topic(
+            Topic.LISTINGS.named(self.prefix),
+            key_serializer="raw",
+            value_serializer="raw",
+            key_type=bytes,
+            value_type=bytes,
+        )
+        app.agent(topic, name="classify")(self._classify)
+        app.finalize()
+        return app
+
+    async def _classify(self, stream: Any) -> None:
+        """Take what has arrived; nothing may leave this but through `_failed`."""
+        try:
+            taken = stream.noack_take(self.settings.max_window, within=_GATHER_SECONDS)
+            async for events in taken:
+                while events and not self._draining:
+                    window, events = events[: self._size.events], events[self._size.events :]
+                    async with self._in_flight:
+                        await self._deliver(window)
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:  # noqa: BLE001 - becomes the exit code of the process
+            if not self._failed.done():
+                self._failed.set_exception(_translated(error))
+
+    async def _deliver(self, events: Sequence[Any]) -> None:
+        with self.watchdog:
+            started = time.perf_counter()
+            records = [_record(event) for event in events]
+            loop = asyncio.get_running_loop()
+            window = await loop.run_in_executor(self._executor, self.answer, records)
+            answered = time.perf_counter()
+            await self._send(
+                [message for outcome in window.outcomes for message in outcome.messages]
+            )
+            for event in events:
+                event.ack()
+            await self._app.consumer.commit()
+            window.stage_seconds["deliver"] = time.perf_counter() - answered
+            self._size.measured(len(events), time.perf_counter() - started)
+        self._events += len(events)
+        self._count(window)
+
+    async def _send(self, messages: Sequence[Outbound]) -> None:
+        producer = self._app.producer
+        confirmations = [
+            await producer.send(
+                message.topic, message.key, message.value, None, None, list(message.headers)
+            )
+            for message in messages
+        ]
+        await asyncio.gather(*confirmations)
+
+    def _count(self, window: Window) -> None:
+        metrics = self.metrics
+        for outcome in window.outcomes:
+            metrics.events.labels(outcome.kind).inc()
+            if outcome.kind == "dead":
+                metrics.dead_letters.labels(outcome.detail).inc()
+            elif outcome.detail:
+                metrics.reviews.labels(outcome.detail).inc()
+        for stage, seconds in window.stage_seconds.items():
+            metrics.stage_seconds.labels(stage).observe(seconds)
+        metrics.tokens.labels("real").inc(window.real_tokens)
+        metrics.tokens.labels("padded").inc(window.padded_tokens)
+        metrics.window.set(self._size.events)
+
+    def _observe_partitions(self) -> None:
+        consumer = self._app.consumer
+        assigned: set[TP] = set(consumer.assignment())
+        self.health.set(
+            "partitions",
+            bool(assigned),
+            f"{len(assigned)} assigned" if assigned else "none assigned yet",
+        )
+        self.metrics.lag.clear()
+        for partition in assigned:
+            end, committed = consumer.highwater(partition), consumer._committed_offset.get(partition)
+            if end is not None and committed is not None:
+                self.metrics.lag.labels(str(partition.partition)).set(max(0, end - committed))
+
+
+def _record(event: Any) -> Record:
+    message = event.message
+    headers = message.headers or ()
+    pairs = headers.items() if isinstance(headers, dict) else headers
+    return Record(
+        topic=message.topic,
+        partition=message.partition,
+        offset=message.offset,
+        key=message.key,
+        value=message.value,
+        headers=tuple((name, value) for name, value in pairs),
+        timestamp_ms=int((message.timestamp or 0) * 1000),
+    )
+
+
+def _credentials(settings: KafkaSettings) -> Any:
+    protocol = settings.security_protocol
+    context = ssl_context(settings) if protocol.endswith("SSL") else None
+    if protocol.startswith("SASL"):
+        return faust.SASLCredentials(
+            username=settings.sasl_username,
+            password=settings.password(),
+            ssl_context=context,
+            mechanism=settings.sasl_mechanism,
+        )
+    return faust.SSLCredentials(context) if context else None
+
+
+def _translated(error: Exception) -> Exception:
+    if isinstance(error, RoomstreamError):
+        return error
+    return TryAgain(f"A window could not be delivered: {error!r}. Nothing of it was committed.")

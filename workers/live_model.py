@@ -1,0 +1,166 @@
+"""The release that answers: follows the announcements and swaps between two windows."""
+
+import threading
+import time
+from pathlib import Path
+
+import structlog
+
+from artefacts.cache import BlobCache
+from artefacts.classifier import Classifier
+from artefacts.errors import ReleaseError, ReleaseMissing, StoreError
+from artefacts.graphs import Encoders
+from artefacts.store import Store
+from runtime.announcements import Announcements
+from runtime.health import Health
+from runtime.settings import KafkaSettings, SharedSettings
+from schemas.errors import ConfigurationError, RoomstreamError, TryAgain
+from schemas.events import ReleaseAnnouncement
+from workers.metrics import WorkerMetrics
+
+_log = structlog.get_logger(__name__)
+
+_POLL_SECONDS = 0.25
+_RETRY_SECONDS = 5.0
+
+
+class LiveModel:
+    """
+    Holds the live release, and takes up newer ones beside it in a thread of its own.
+
+    A release that cannot be served is refused, counted and logged; the one before it serves on. A
+    store that is out of reach is tried again.
+
+    Args:
+        kafka: How to reach Kafka.
+        shared: Topic prefix and cache folder.
+        metrics: Where reloads are counted.
+        health: Its condition `release` is met once a release is loaded and warm.
+        threads: Threads of one inference.
+    """
+
+    def __init__(
+        self,
+        kafka: KafkaSettings,
+        shared: SharedSettings,
+        metrics: WorkerMetrics,
+        health: Health,
+        threads: int = 1,
+    ) -> None:
+        self._announcements = Announcements(kafka, shared.topic_prefix)
+        self._cache = Path(shared.cache)
+        self._metrics = metrics
+        self._health = health
+        self._threads = threads
+        self._encoders = Encoders()
+        self._classifier: Classifier | None = None
+        self._closed = threading.Event()
+        self._thread = threading.Thread(target=self._follow, name="live-model", daemon=True)
+        self.failure: Exception | None = None
+
+    def start(self, wait_seconds: float) -> None:
+        """
+        Load the release that is live, waiting for its announcement, then follow newer ones.
+
+        Raises:
+            ReleaseError: None was announced in time, or it cannot be served.
+            StoreError: It cannot be fetched.
+            TryAgain: The broker cannot be reached.
+        """
+        live = self._announcements.read_all(timeout_seconds=30).get("live")
+        deadline = time.monotonic() + wait_seconds
+        if live is None:
+            _log.info("waiting for a release to be announced", seconds=wait_seconds)
+        while live is None:
+            if time.monotonic() > deadline:
+                raise ReleaseMissing(
+                    f"No live release was announced within {wait_seconds:g} s. Make one with "
+                    "'roomstream base import', or announce one with 'roomstream releases promote'."
+                )
+            live = _newest_live(self._announcements.poll(_POLL_SECONDS))
+        self._swap(live, "initial")
+        self._thread.start()
+
+    def current(self) -> Classifier:
+        """
+        The release to answer the next window with.
+
+        Raises:
+            RoomstreamError: Following the announcements has failed.
+        """
+        if self.failure is not None:
+            raise TryAgain(
+                f"Announcements can no longer be followed: {self.failure}. The process ends so that "
+                "it starts afresh."
+            ) from self.failure
+        if self._classifier is None:
+            raise RoomstreamError("This is a bug: no release was loaded before the first window.")
+        return self._classifier
+
+    def close(self) -> None:
+        """Follow no more."""
+        self._closed.set()
+        if self._thread.is_alive():
+            self._thread.join(timeout=10)
+        self._announcements.close()
+
+    def _follow(self) -> None:
+        pending: ReleaseAnnouncement | None = None
+        try:
+            while not self._closed.is_set():
+                newest = _newest_live(self._announcements.poll(_POLL_SECONDS))
+                pending = newest or pending
+                if pending is not None and self._take_up(pending):
+                    pending = None
+        except Exception as error:  # noqa: BLE001 - whatever it is, the worker must not go on silently
+            self.failure = error
+            _log.exception("announcements can no longer be followed")
+
+    def _take_up(self, announcement: ReleaseAnnouncement) -> bool:
+        """Return whether this announcement is settled: loaded or refused."""
+        if announcement.release == self.current().manifest.release:
+            return True
+        try:
+            self._swap(announcement, "loaded")
+        except StoreError as error:
+            _log.warning("release cannot be fetched: trying again", why=str(error))
+            self._closed.wait(_RETRY_SECONDS)
+            return False
+        except (ReleaseError, ConfigurationError) as error:
+            self._metrics.reloads.labels("refused").inc()
+            _log.error(
+                "release refused: the one before it serves on",
+                release=announcement.release,
+                live=self.current().manifest.release,
+                why=str(error),
+            )
+        return True
+
+    def _swap(self, announcement: ReleaseAnnouncement, outcome: str) -> None:
+        started = time.perf_counter()
+        store = Store(announcement.store)
+        manifest = store.manifest(announcement.release, announcement.manifest_digest)
+        classifier = Classifier.load(
+            manifest, BlobCache(store, self._cache).get, self._encoders, self._threads
+        )
+        before, self._classifier = self._classifier, classifier
+        seconds = time.perf_counter() - started
+        self._metrics.reloads.labels(outcome).inc()
+        self._metrics.reload_seconds.observe(seconds)
+        if before is not None:
+            self._metrics.live_release.remove(before.manifest.release)
+        self._metrics.live_release.labels(manifest.release).set(1)
+        self._health.set("release", True, f"{manifest.release} is loaded and warm")
+        _log.info(
+            "release taken up",
+            release=manifest.release,
+            parent=manifest.parent,
+            learner=manifest.learner,
+            seconds=round(seconds, 3),
+            encoder_reused=before is not None and before.encoder is classifier.encoder,
+        )
+
+
+def _newest_live(announcements: list[ReleaseAnnouncement]) -> ReleaseAnnouncement | None:
+    live = [item for item in announcements if item.channel == "live"]
+    return live[-1] if live else None

@@ -1,0 +1,84 @@
+"""What a worker tells Prometheus. docs/metrics.md explains every one."""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+_STAGE_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+
+
+class WorkerMetrics:
+    """All metrics of one worker on a registry of their own."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.events = Counter(
+            "roomstream_worker_events",
+            "Listing events handled, by outcome: classified, dead or skipped.",
+            ["outcome"],
+            registry=self.registry,
+        )
+        self.dead_letters = Counter(
+            "roomstream_worker_dead_letters",
+            "Events sent to the dead-letter topic, by the stage that they failed in.",
+            ["stage"],
+            registry=self.registry,
+        )
+        self.reviews = Counter(
+            "roomstream_worker_review_requests",
+            "Answers that ask a person to look, by reason: uncertain or random.",
+            ["reason"],
+            registry=self.registry,
+        )
+        self.stage_seconds = Histogram(
+            "roomstream_worker_stage_duration_seconds",
+            "Time per window, by stage: decode, tokenise, infer or deliver.",
+            ["stage"],
+            buckets=_STAGE_BUCKETS,
+            registry=self.registry,
+        )
+        self.tokens = Counter(
+            "roomstream_worker_tokens",
+            "Tokens through the encoder: real ones, and all with padding.",
+            ["kind"],
+            registry=self.registry,
+        )
+        self.window = Gauge(
+            "roomstream_worker_window_events",
+            "The most events of the next window, by the latency budget.",
+            registry=self.registry,
+        )
+        self.lag = Gauge(
+            "roomstream_worker_lag_events",
+            "Events of a partition that are not answered yet, for assigned partitions.",
+            ["partition"],
+            registry=self.registry,
+        )
+        self.live_release = Gauge(
+            "roomstream_worker_live_release_info",
+            "1 for the release that answers now.",
+            ["release"],
+            registry=self.registry,
+        )
+        self.reloads = Counter(
+            "roomstream_worker_reloads",
+            "Releases taken up, by outcome: initial, loaded or refused.",
+            ["outcome"],
+            registry=self.registry,
+        )
+        self.reload_seconds = Histogram(
+            "roomstream_worker_reload_duration_seconds",
+            "Time to fetch, check and load a release, while the old one serves.",
+            buckets=_STAGE_BUCKETS,
+            registry=self.registry,
+        )
+        self._show_zeros()
+
+    def _show_zeros(self) -> None:
+        """A counter that was never raised is 0, not absent: rates and alerts need it."""
+        for outcome in ("classified", "dead", "skipped"):
+            self.events.labels(outcome)
+        for outcome in ("initial", "loaded", "refused"):
+            self.reloads.labels(outcome)
+        for stage in ("decode", "infer"):
+            self.dead_letters.labels(stage)
+        for reason in ("uncertain", "random"):
+            self.reviews.labels(reason)

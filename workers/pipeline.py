@@ -1,0 +1,224 @@
+"""
+Records to outcomes: decode, tokenise, infer, decide. Pure: no Kafka and no clock inside.
+
+Every record becomes exactly one outcome: a classification, a dead letter or a skip. One poisoned text
+never takes its window with it.
+"""
+
+import hashlib
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal
+
+from artefacts.classifier import Classifier, Inference, Prediction
+from artefacts.errors import InferenceError
+from artefacts.tokenisation import Tokens
+from runtime.dead_letters import dead_letter
+from runtime.records import Outbound, Record, forwarded
+from schemas.codec import Rejected, decode, encode, listing_text
+from schemas.events import (
+    Classification,
+    Event,
+    InputPosition,
+    ListingEvent,
+    ReviewRequest,
+)
+from schemas.topics import Topic
+
+Kind = Literal["classified", "dead", "skipped"]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """
+    What became of one record.
+
+    Attributes:
+        record: The input.
+        kind: Answered, dead or passed over.
+        messages: What to send: an answer, perhaps with a review request, or a dead letter.
+        detail: The stage where it died, or the reason for review; else empty.
+    """
+
+    record: Record
+    kind: Kind
+    messages: tuple[Outbound, ...] = ()
+    detail: str = ""
+
+
+@dataclass
+class Window:
+    """
+    What became of a window.
+
+    Attributes:
+        outcomes: One a record, in order.
+        stage_seconds: Time by stage.
+        real_tokens: Tokens of the texts.
+        padded_tokens: Tokens through the encoder, padding included.
+    """
+
+    outcomes: list[Outcome] = field(default_factory=list)
+    stage_seconds: dict[str, float] = field(default_factory=dict)
+    real_tokens: int = 0
+    padded_tokens: int = 0
+
+
+@dataclass(frozen=True)
+class _Item:
+    """A record that could be read."""
+
+    record: Record
+    event: ListingEvent
+
+
+class Pipeline:
+    """
+    Turns windows of records into outcomes.
+
+    Args:
+        prefix: What the names of topics begin with.
+        review_share: The share of confident answers that ask for review all the same.
+    """
+
+    def __init__(self, prefix: str, review_share: float) -> None:
+        self._prefix = prefix
+        self._review_share = review_share
+
+    def run(self, records: Sequence[Record], classifier: Classifier, at: datetime) -> Window:
+        """
+        Answer a window with one release.
+
+        Args:
+            records: Any bytes; tombstones are passed over.
+            classifier: The release that answers all of them.
+            at: The time that the answers carry.
+
+        Returns:
+            One outcome a record, in order.
+        """
+        window = Window()
+        started = time.perf_counter()
+        decoded = [self._decode(record) for record in records]
+        window.stage_seconds["decode"] = time.perf_counter() - started
+        items = [item for item in decoded if isinstance(item, _Item)]
+        answers = iter(self._answer(items, classifier, at, window))
+        window.outcomes = [
+            next(answers) if isinstance(item, _Item) else item for item in decoded
+        ]
+        return window
+
+    def _decode(self, record: Record) -> _Item | Outcome:
+        if record.value is None:
+            return Outcome(record, "skipped")
+        event = decode(Topic.LISTINGS, record.value, record.headers)
+        if isinstance(event, Rejected):
+            return self._dead(record, "decode", event.error, f"{event.where}: {event.message}", None)
+        assert isinstance(event, ListingEvent), "this is a bug: listings hold listing events"
+        return _Item(record, event)
+
+    def _answer(
+        self, items: Sequence[_Item], classifier: Classifier, at: datetime, window: Window
+    ) -> list[Outcome]:
+        if not items:
+            return []
+        try:
+            tokens, inference = self._infer(items, classifier, window)
+        except InferenceError as error:
+            if len(items) == 1:
+                release = classifier.manifest.release
+                return [self._dead(items[0].record, "infer", "inference", str(error), release)]
+            middle = len(items) // 2
+            return [
+                *self._answer(items[:middle], classifier, at, window),
+                *self._answer(items[middle:], classifier, at, window),
+            ]
+        predictions = classifier.predictions(tokens, inference)
+        return [
+            self._classified(item, prediction, classifier, at)
+            for item, prediction in zip(items, predictions, strict=True)
+        ]
+
+    def _infer(
+        self, items: Sequence[_Item], classifier: Classifier, window: Window
+    ) -> tuple[list[Tokens], Inference]:
+        started = time.perf_counter()
+        texts = [listing_text(item.event.title, item.event.description) for item in items]
+        tokens = classifier.tokenise(texts)
+        tokenised = time.perf_counter()
+        inference = classifier.infer(tokens)
+        seconds = window.stage_seconds
+        seconds["tokenise"] = seconds.get("tokenise", 0) + tokenised - started
+        seconds["infer"] = seconds.get("infer", 0) + time.perf_counter() - tokenised
+        window.real_tokens += inference.real_tokens
+        window.padded_tokens += inference.padded_tokens
+        return tokens, inference
+
+    def _classified(
+        self, item: _Item, prediction: Prediction, classifier: Classifier, at: datetime
+    ) -> Outcome:
+        record, event, manifest = item.record, item.event, classifier.manifest
+        position = InputPosition(
+            topic=record.topic, partition=record.partition, offset=record.offset
+        )
+        doubtful = prediction.confidence < manifest.review_below
+        answer = Classification(
+            event_id=event.event_id,
+            listing_id=event.listing_id,
+            label=prediction.label,
+            scores=prediction.scores,
+            confidence=prediction.confidence,
+            needs_review=doubtful,
+            release=manifest.release,
+            input=position,
+            classified_at=at,
+        )
+        messages = [self._message(Topic.CLASSIFIED, answer, item)]
+        reason: Literal["uncertain", "random"] | None = None
+        if doubtful:
+            reason = "uncertain"
+        elif _draw(position) < self._review_share:
+            reason = "random"
+        if reason:
+            request = ReviewRequest(
+                event=event,
+                label=prediction.label,
+                scores=prediction.scores,
+                reason=reason,
+                propensity=1.0 if doubtful else self._review_share,
+                release=manifest.release,
+                input=position,
+                requested_at=at,
+            )
+            messages.append(self._message(Topic.REVIEW, request, item))
+        return Outcome(record, "classified", tuple(messages), reason or "")
+
+    def _message(self, topic: Topic, event: Event, item: _Item) -> Outbound:
+        value, header = encode(event)
+        return Outbound(
+            topic.named(self._prefix),
+            item.event.listing_id.encode(),
+            value,
+            (*forwarded(item.record.headers), header),
+        )
+
+    def _dead(
+        self, record: Record, stage: str, error: str, message: str, release: str | None
+    ) -> Outcome:
+        letter = dead_letter(
+            Topic.DEAD.named(self._prefix),
+            record,
+            stage=stage,
+            error=error,
+            message=message,
+            release=release,
+        )
+        return Outcome(record, "dead", (letter,), stage)
+
+
+def _draw(position: InputPosition) -> float:
+    """A number in [0, 1) that depends on the position alone: a repeat decides the same."""
+    name = f"{position.topic}/{position.partition}/{position.offset}".encode()
+    return int.from_bytes(hashlib.blake2b(name, digest_size=7).digest()) / 2**56

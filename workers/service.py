@@ -1,0 +1,105 @@
+"""Run a worker: one process, or several under a supervisor."""
+
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+import structlog
+
+from runtime.health import Health, Port
+from runtime.kafka import probe
+from runtime.records import Record
+from runtime.settings import KafkaSettings, SharedSettings, env_name, settings_environment
+from runtime.stopping import stop_on_signals
+from runtime.supervisor import Child, Supervisor
+from runtime.topics import require_topics
+from runtime.watchdog import Watchdog
+from schemas.errors import ExitCode
+from workers.faust_delivery import FaustDelivery
+from workers.live_model import LiveModel
+from workers.metrics import WorkerMetrics
+from workers.pipeline import Pipeline, Window
+from workers.settings import WorkerSettings
+
+_log = structlog.get_logger(__name__)
+
+
+def run_worker(kafka: KafkaSettings, shared: SharedSettings, worker: WorkerSettings) -> int:
+    """
+    Classify listings until SIGTERM or SIGINT, then drain.
+
+    Returns:
+        The exit code of the process.
+
+    Raises:
+        RoomstreamError: What is wrong with the world; carries the exit code.
+    """
+    if worker.processes > 1:
+        return _supervise(kafka, shared, worker)
+    return _serve(kafka, shared, worker)
+
+
+def _serve(kafka: KafkaSettings, shared: SharedSettings, worker: WorkerSettings) -> int:
+    stop = stop_on_signals()
+    metrics = WorkerMetrics()
+    health = Health("release", "partitions")
+    port = Port(
+        shared.listen_host,
+        worker.metrics_port,
+        health,
+        metrics.registry,
+        env_name(WorkerSettings, "metrics_port"),
+    )
+    try:
+        probe(kafka)
+        require_topics(kafka, shared.topic_prefix)
+        model = LiveModel(kafka, shared, metrics, health, worker.threads)
+        try:
+            model.start(worker.release_wait_seconds)
+            pipeline = Pipeline(shared.topic_prefix, worker.review_share)
+
+            def answer(records: Sequence[Record]) -> Window:
+                return pipeline.run(records, model.current(), datetime.now(UTC))
+
+            _log.info("serving", slot=worker.slot, group=worker.group, port=port.port)
+            FaustDelivery(
+                kafka,
+                shared.topic_prefix,
+                worker,
+                answer,
+                metrics,
+                health,
+                Watchdog(worker.watchdog_seconds),
+            ).run(stop)
+        finally:
+            model.close()
+    finally:
+        port.close()
+    return ExitCode.DONE
+
+
+def _supervise(kafka: KafkaSettings, shared: SharedSettings, worker: WorkerSettings) -> int:
+    stop = stop_on_signals()
+    children = [
+        Child(
+            name=f"worker {worker.slot}-{number}",
+            command=[sys.executable, "-m", "roomstream", "worker"],
+            environment=_environment(kafka, shared, worker, number),
+        )
+        for number in range(worker.processes)
+    ]
+    return Supervisor(children).run(stop)
+
+
+def _environment(
+    kafka: KafkaSettings, shared: SharedSettings, worker: WorkerSettings, number: int
+) -> dict[str, str]:
+    port = worker.metrics_port + number if worker.metrics_port else 0
+    own = worker.model_copy(
+        update={"processes": 1, "slot": f"{worker.slot}-{number}", "metrics_port": port}
+    )
+    return {
+        **settings_environment(kafka),
+        **settings_environment(shared),
+        **settings_environment(own),
+    }

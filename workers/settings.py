@@ -1,0 +1,82 @@
+"""The settings of a worker."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+from pydantic_settings import SettingsConfigDict
+
+from runtime.settings import Settings
+
+
+class WorkerSettings(Settings):
+    """How a worker runs."""
+
+    model_config = SettingsConfigDict(env_prefix="WORKER_")
+
+    delivery: Annotated[
+        Literal["at-least-once"],
+        Field(
+            description="at-least-once: no event is lost; a crash repeats at most one window, with "
+            "the same input position."
+        ),
+    ] = "at-least-once"
+    group: Annotated[
+        str, Field(min_length=1, description="The consumer group that all workers share.")
+    ] = "roomstream-workers"
+    slot: Annotated[
+        str, Field(min_length=1, description="This worker's name, the same after every restart.")
+    ] = "0"
+    processes: Annotated[
+        int,
+        Field(
+            ge=1, le=256, description="Worker processes to supervise; one per core is the fastest."
+        ),
+    ] = 1
+    threads: Annotated[
+        int, Field(ge=1, le=64, description="Threads of one inference within a process.")
+    ] = 1
+    metrics_port: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=65535,
+            description="Port of /metrics, /healthz and /readyz; process number i of several uses "
+            "port + i. 0 takes any free one.",
+        ),
+    ] = 9100
+    latency_budget_seconds: Annotated[
+        float,
+        Field(gt=0, le=60, description="How long one window may take; its size follows from it."),
+    ] = 0.5
+    max_window: Annotated[
+        int, Field(ge=1, le=4096, description="The most events of one window.")
+    ] = 256
+    review_share: Annotated[
+        float,
+        Field(
+            ge=0,
+            le=1,
+            description="The share of confident answers that also ask for review, drawn at random, so "
+            "that labels are an unbiased sample.",
+        ),
+    ] = 0.02
+    release_wait_seconds: Annotated[
+        float,
+        Field(ge=0, description="How long to wait at start for a release to be announced."),
+    ] = 60
+    session_timeout_seconds: Annotated[
+        float,
+        Field(
+            ge=6,
+            le=300,
+            description="After so long without a sign of life Kafka gives this worker's partitions to "
+            "others.",
+        ),
+    ] = 10
+    watchdog_seconds: Annotated[
+        float,
+        Field(
+            gt=0,
+            description="A window that takes longer than this ends the process with exit code 75.",
+        ),
+    ] = 60
