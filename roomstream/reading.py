@@ -1,0 +1,75 @@
+"""Reading topics from their start without a consumer group."""
+
+from types import TracebackType
+from typing import Self
+
+from kafka import KafkaConsumer, TopicPartition
+from kafka.errors import KafkaError
+
+from runtime.kafka import kafka_arguments
+from runtime.records import Record
+from runtime.settings import KafkaSettings
+from schemas.errors import TryAgain
+from schemas.topics import Topic
+
+
+class TopicReader:
+    """
+    Reads every partition of some topics from the beginning. A context manager.
+
+    Raises:
+        TryAgain: The broker cannot be reached.
+    """
+
+    def __init__(self, kafka: KafkaSettings, prefix: str, *topics: Topic) -> None:
+        self._servers = kafka.bootstrap_servers
+        try:
+            self._consumer = KafkaConsumer(
+                **kafka_arguments(kafka), auto_offset_reset="earliest", enable_auto_commit=False
+            )
+            names = [topic.named(prefix) for topic in topics]
+            self._consumer.assign(
+                [
+                    TopicPartition(name, partition)
+                    for name in names
+                    for partition in sorted(self._consumer.partitions_for_topic(name) or ())
+                ]
+            )
+        except KafkaError as error:
+            raise self._failed(error) from error
+
+    def poll(self, timeout_seconds: float = 0.2) -> list[Record]:
+        """What has come since the last call, in order within each partition."""
+        try:
+            batches = self._consumer.poll(timeout_ms=int(timeout_seconds * 1000))
+        except KafkaError as error:
+            raise self._failed(error) from error
+        return [
+            Record(
+                record.topic,
+                record.partition,
+                record.offset,
+                record.key,
+                record.value,
+                tuple(record.headers or ()),
+                record.timestamp,
+            )
+            for batch in batches.values()
+            for record in batch
+        ]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._consumer.close()
+
+    def _failed(self, error: KafkaError) -> TryAgain:
+        return TryAgain(
+            f"Kafka at {self._servers} cannot be read: {error}. Check that the brokers are up."
+        )

@@ -1,0 +1,194 @@
+"""Streaming linear discriminant analysis."""
+
+from collections.abc import Mapping, Sequence
+from typing import Self
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from trainer.heads import linear_head
+from trainer.learners.base import Features, Logits
+
+Matrix = NDArray[np.float64]
+
+SHRINKAGE = 0.05
+PRIOR_OBSERVATIONS_PER_DIMENSION = 2
+UNSEEN_LOGIT = -1e4
+"""The score of a class without an example: its probability is 0, and it is still a number."""
+
+
+class _State(msgspec.Struct, frozen=True):
+    classes: list[str]
+    dimensions: int
+    counts: list[int]
+    expected: list[int]
+    means: bytes
+    scatter: bytes
+
+
+class StreamingLda:
+    """
+    Streaming LDA (Hayes & Kanan 2020, "Lifelong Machine Learning with Deep Streaming Linear
+    Discriminant Analysis"): running class means and one shared covariance.
+
+    The moments are exact (Chan, Golub & LeVeque 1979), so that neither the order of the labels nor
+    how they were cut into mini-batches matters, and so is the log prior of the stream.
+
+    The paper inverts (1 - s) covariance + s I with s = .05. On l2-normalised features, whose mean
+    variance is about 1 / dim, that identity drowns the covariance; hence it is scaled by the mean
+    variance here. With fewer labels than dimensions a covariance is mostly noise, so 2 dim prior
+    observations of isotropic noise (an inverse-Wishart prior) are added, which fade with the
+    labels. Measured on MiniLM features of New York listings (accuracy / log loss after 100, 400
+    and 2,800 labels): identity unscaled .73/.80, .76/.67, .76/.67; scaled only .68/30, .71/2.6,
+    .78/.71; as here .72/.85, .76/.67, .79/.62.
+
+    Example:
+        >>> learner = StreamingLda()
+        >>> learner.learn(np.eye(2, dtype=np.float32), ["Private room", "Shared room"])
+        >>> learner.logits(np.eye(2, dtype=np.float32)).argmax(axis=1).tolist()
+        [0, 1]
+    """
+
+    name = "slda"
+
+    def __init__(self) -> None:
+        self._classes: list[str] = []
+        self._counts: list[int] = []
+        self._expected: list[int] = []
+        self._means: Matrix = np.zeros((0, 0))  # (classes, dim)
+        self._scatter: Matrix = np.zeros((0, 0))  # (dim, dim), sum over classes
+        self._discriminant: tuple[Matrix, Matrix] | None = None
+
+    @property
+    def classes(self) -> list[str]:
+        """The labels, in the order of the logits."""
+        return list(self._classes)
+
+    def add_class(self, label: str) -> None:
+        """Make room for a label; nothing happens where it is known."""
+        if label in self._classes:
+            return
+        self._classes.append(label)
+        self._counts.append(0)
+        self._expected.append(0)
+        self._means = np.vstack([self._means, np.zeros((1, self._means.shape[1]))])
+        self._discriminant = None
+
+    def learn(self, features: Features, labels: Sequence[str]) -> None:
+        """Learn from a mini-batch: features float32 (batch, dim), one label a row."""
+        self._widen(features.shape[1])
+        rows_by_label: dict[str, list[int]] = {}
+        for row, label in enumerate(labels):
+            rows_by_label.setdefault(label, []).append(row)
+        for label, rows in rows_by_label.items():
+            self.add_class(label)
+            self._merge(self._classes.index(label), features[rows].astype(np.float64))
+        self._discriminant = None
+
+    def expect(self, counts: Mapping[str, int]) -> None:
+        """Say how common each class is in the stream, where the learner was fed otherwise."""
+        for label in counts:
+            self.add_class(label)
+        self._expected = [counts.get(label, 0) for label in self._classes]
+        self._discriminant = None
+
+    def logits(self, features: Features) -> Logits:
+        """Score float32 (batch, dim): float64 (batch, classes)."""
+        weights, bias = self._solve(features.shape[1])
+        scores: Logits = features.astype(np.float64) @ weights + bias
+        return scores
+
+    def prior(self) -> list[float]:
+        """The stream's share of each class."""
+        return (np.asarray(self._expected) / max(1, sum(self._expected))).tolist()
+
+    def state(self) -> bytes:
+        """Everything that was learned; of the symmetric scatter one triangle is kept."""
+        dimensions = self._means.shape[1]
+        return msgspec.msgpack.encode(
+            _State(
+                classes=self._classes,
+                dimensions=dimensions,
+                counts=self._counts,
+                expected=self._expected,
+                means=self._means.tobytes(),
+                scatter=self._scatter[np.triu_indices(dimensions)].tobytes(),
+            )
+        )
+
+    @classmethod
+    def from_state(cls, state: bytes) -> Self:
+        """Resume from `state()`."""
+        stored = msgspec.msgpack.decode(state, type=_State)
+        learner = cls()
+        learner._classes = list(stored.classes)
+        learner._counts = list(stored.counts)
+        learner._expected = list(stored.expected)
+        shape = (len(stored.classes), stored.dimensions)
+        learner._means = np.frombuffer(stored.means).reshape(shape).copy()
+        upper = np.zeros((stored.dimensions, stored.dimensions))
+        upper[np.triu_indices(stored.dimensions)] = np.frombuffer(stored.scatter)
+        learner._scatter = upper + np.triu(upper, 1).T
+        return learner
+
+    def head(self) -> bytes:
+        """The learner as an ONNX head: one linear layer."""
+        weights, bias = self._solve(self._means.shape[1])
+        return linear_head(weights.astype(np.float32), bias.astype(np.float32))
+
+    def _widen(self, dimensions: int) -> None:
+        """Take the width of the features from the first of them."""
+        if self._means.shape[1] == 0:
+            self._means = np.zeros((len(self._classes), dimensions))
+            self._scatter = np.zeros((dimensions, dimensions))
+
+    def _merge(self, index: int, rows: Matrix) -> None:
+        """Add the moments of some rows (m, dim) of one class to those known."""
+        known, added = self._counts[index], len(rows)
+        mean = rows.mean(axis=0)
+        centred = rows - mean
+        shift = mean - self._means[index]
+        self._scatter += centred.T @ centred
+        self._scatter += np.outer(shift, shift) * (known * added / (known + added))
+        self._means[index] += shift * (added / (known + added))
+        self._counts[index] += added
+        self._expected[index] += added
+
+    def _solve(self, dimensions: int) -> tuple[Matrix, Matrix]:
+        """The discriminant as weights (dim, classes) and bias (classes,)."""
+        if self._discriminant is None:
+            self._widen(dimensions)
+            self._discriminant = self._fit()
+        return self._discriminant
+
+    def _fit(self) -> tuple[Matrix, Matrix]:
+        counts = np.asarray(self._counts)
+        seen = counts > 0
+        weights = np.zeros((self._means.shape[1], len(counts)))
+        bias = np.full(len(counts), UNSEEN_LOGIT)
+        if not seen.any():
+            return weights, bias
+        # Measured from the centre of the classes: a shift of all logits alike, which keeps the
+        # numbers small enough for a float32 head.
+        centre = counts @ self._means / counts.sum()
+        offsets = self._means[seen] - centre  # (seen classes, dim)
+        weights[:, seen] = np.linalg.solve(self._regularised_covariance(), offsets.T)
+        bias[seen] = (
+            -(self._means[seen] + centre) * weights[:, seen].T / 2
+        ).sum(axis=1) + self._log_prior()[seen]
+        return weights, bias
+
+    def _regularised_covariance(self) -> Matrix:
+        dimensions, observations = len(self._scatter), sum(self._counts)
+        covariance = self._scatter / observations
+        variance = np.trace(covariance) / dimensions or 1.0  # one example a class has none
+        ridge = SHRINKAGE + PRIOR_OBSERVATIONS_PER_DIMENSION * dimensions / observations
+        regularised: Matrix = (1 - SHRINKAGE) * covariance
+        regularised += ridge * variance * np.eye(dimensions)
+        return regularised
+
+    def _log_prior(self) -> Matrix:
+        expected = np.maximum(self._expected, 1)
+        share: Matrix = np.log(expected / expected.sum())
+        return share
