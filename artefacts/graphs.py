@@ -31,7 +31,7 @@ class _Graph:
             self._session = onnxruntime.InferenceSession(
                 model, _options(threads), providers=["CPUExecutionProvider"]
             )
-        except Exception as error:  # noqa: BLE001 - ONNX Runtime has no base class of its own
+        except Exception as error:
             raise ReleaseRefused(f"{name} cannot be loaded: {error}. Publish it again.") from error
         self._check("inputs", inputs, self._session.get_inputs())
         self._check("outputs", outputs, self._session.get_outputs())
@@ -41,7 +41,7 @@ class _Graph:
     def run(self, feeds: dict[str, NDArray[np.generic]]) -> list[Floats]:
         try:
             outputs: list[Floats] = self._session.run(self._outputs, feeds)
-        except Exception as error:  # noqa: BLE001 - ONNX Runtime has no base class of its own
+        except Exception as error:
             raise InferenceError(f"{self._name} rejected a batch: {error}") from error
         return outputs
 

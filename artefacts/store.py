@@ -146,7 +146,11 @@ class Store:
 
     def _whole(self, path: str, blob: Blob) -> bool:
         self._files.invalidate_cache()
-        return bool(self._files.exists(path)) and self._files.size(path) == blob.size_bytes
+        try:
+            found: int = self._files.info(path)["size"]
+        except FileNotFoundError:
+            return False
+        return found == blob.size_bytes
 
     def _read(self, path: str) -> bytes:
         with self._translated("read", path):

@@ -39,7 +39,7 @@ class Tokenizer:
     def __init__(self, tokenizer_json: bytes, max_length: int) -> None:
         try:
             self._tokenizer = tokenizers.Tokenizer.from_buffer(tokenizer_json)
-        except Exception as error:  # noqa: BLE001 - the library raises bare Exceptions
+        except Exception as error:
             raise ReleaseRefused(
                 f"tokenizer.json cannot be read: {error}. Publish the release again."
             ) from error

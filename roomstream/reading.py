@@ -1,6 +1,5 @@
 """Reading topics from their start without a consumer group."""
 
-from types import TracebackType
 from typing import Self
 
 from kafka import KafkaConsumer, TopicPartition
@@ -61,12 +60,7 @@ class TopicReader:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._consumer.close()
 
     def _failed(self, error: KafkaError) -> TryAgain:

@@ -78,7 +78,7 @@ def probe(settings: KafkaSettings, timeout_seconds: float = 10) -> None:
     if not faults:
         raise ConfigurationError("KAFKA_BOOTSTRAP_SERVERS is empty. Give it as host:port.")
     if None not in faults:
-        raise cast(Exception, faults[0])
+        raise cast("Exception", faults[0])
     try:
         client = KafkaAdminClient(
             **kafka_arguments(settings), bootstrap_timeout_ms=int(timeout_seconds * 500)

@@ -13,7 +13,7 @@ from kafka.errors import KafkaError, TopicAlreadyExistsError
 from runtime.kafka import kafka_arguments, probe
 from runtime.settings import KafkaSettings
 from schemas.errors import ConfigurationError, TryAgain
-from schemas.topics import TOPICS, TopicSpec
+from schemas.topics import TOPICS, Topic, TopicSpec
 
 _VISIBLE_WITHIN_SECONDS = 15
 
@@ -69,8 +69,7 @@ def create_topics(
         for spec in missing:
             _create(admin, spec, prefix, spec.partitions or partitions, replication_factor)
         _wait_for({spec.topic.named(prefix) for spec in TOPICS}, admin)
-        made = {spec.topic for spec in missing}
-        return [_status(admin, spec, prefix, spec.topic in made) for spec in TOPICS]
+        return _statuses(admin, prefix, {spec.topic for spec in missing})
 
 
 def describe_topics(settings: KafkaSettings, prefix: str) -> list[TopicStatus]:
@@ -81,7 +80,7 @@ def describe_topics(settings: KafkaSettings, prefix: str) -> list[TopicStatus]:
         TryAgain: The broker cannot be reached.
     """
     with _admin(settings) as admin:
-        return [_status(admin, spec, prefix, created=False) for spec in TOPICS]
+        return _statuses(admin, prefix, created=set())
 
 
 def require_topics(settings: KafkaSettings, prefix: str) -> None:
@@ -158,19 +157,21 @@ def _partitions(admin: KafkaAdminClient) -> dict[str, list[dict[str, Any]]]:
     return {topic["name"]: topic["partitions"] for topic in admin.describe_topics()}
 
 
-def _status(admin: KafkaAdminClient, spec: TopicSpec, prefix: str, created: bool) -> TopicStatus:
-    name = spec.topic.named(prefix)
-    partitions = _partitions(admin).get(name, [])
-    if not partitions:
-        return TopicStatus(name, spec, 0, 0)
-    return TopicStatus(
-        name,
-        spec,
-        len(partitions),
-        len(partitions[0]["replica_nodes"]),
-        _differences(admin, spec, name, len(partitions)),
-        created,
-    )
+def _statuses(admin: KafkaAdminClient, prefix: str, created: set[Topic]) -> list[TopicStatus]:
+    existing = _partitions(admin)
+    statuses = []
+    for spec in TOPICS:
+        name = spec.topic.named(prefix)
+        partitions = existing.get(name, [])
+        if partitions:
+            copies = len(partitions[0]["replica_nodes"])
+            differs = _differences(admin, spec, name, len(partitions))
+        else:
+            copies, differs = 0, ()
+        statuses.append(
+            TopicStatus(name, spec, len(partitions), copies, differs, spec.topic in created)
+        )
+    return statuses
 
 
 def _differences(

@@ -5,7 +5,6 @@ import sys
 import threading
 import time
 import traceback
-from types import TracebackType
 from typing import Self
 
 import structlog
@@ -35,12 +34,7 @@ class Watchdog:
         self._deadline = time.monotonic() + self._limit_seconds
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._deadline = None
 
     def close(self) -> None:

@@ -74,7 +74,7 @@ class Event(msgspec.Struct, frozen=True, omit_defaults=True):
     """The base of every message: immutable, keyword-only, unknown fields ignored."""
 
 
-class ListingEvent(Event, kw_only=True):
+class ListingEvent(Event, frozen=True, kw_only=True):
     """A listing was published or changed upstream."""
 
     event_id: EventId
@@ -94,7 +94,7 @@ class ListingEvent(Event, kw_only=True):
     ) = None
 
 
-class InputPosition(Event, kw_only=True):
+class InputPosition(Event, frozen=True, kw_only=True):
     """Where an input stands in its topic: the deterministic identity of its result."""
 
     topic: Annotated[str, Meta(min_length=1, max_length=249)]
@@ -102,7 +102,7 @@ class InputPosition(Event, kw_only=True):
     offset: Annotated[int, Meta(ge=0)]
 
 
-class Classification(Event, kw_only=True):
+class Classification(Event, frozen=True, kw_only=True):
     """
     The answer to one listing event.
 
@@ -123,7 +123,7 @@ class Classification(Event, kw_only=True):
     classified_at: Annotated[Timestamp, Meta(description="When the worker answered.")]
 
 
-class ReviewRequest(Event, kw_only=True):
+class ReviewRequest(Event, frozen=True, kw_only=True):
     """A listing that a person should look at, and why it was chosen."""
 
     event: ListingEvent
@@ -139,7 +139,7 @@ class ReviewRequest(Event, kw_only=True):
     requested_at: Timestamp
 
 
-class LabelledEvent(Event, kw_only=True):
+class LabelledEvent(Event, frozen=True, kw_only=True):
     """Somebody or something says what kind of room a listing is."""
 
     event_id: EventId
@@ -154,7 +154,7 @@ class LabelledEvent(Event, kw_only=True):
     propensity: Propensity | None = None
 
 
-class Feedback(Event, kw_only=True):
+class Feedback(Event, frozen=True, kw_only=True):
     """A person accepts or rejects a label that was shown to them."""
 
     event_id: EventId
@@ -167,7 +167,7 @@ class Feedback(Event, kw_only=True):
     propensity: Propensity | None = None
 
 
-class Deletion(Event, kw_only=True):
+class Deletion(Event, frozen=True, kw_only=True):
     """A listing must be forgotten: it leaves the replay buffer and the hold-out."""
 
     event_id: EventId
@@ -175,7 +175,7 @@ class Deletion(Event, kw_only=True):
     deleted_at: Timestamp
 
 
-class ReleaseAnnouncement(Event, kw_only=True):
+class ReleaseAnnouncement(Event, frozen=True, kw_only=True):
     """Which release serves on a channel from now on. The last one on the topic counts."""
 
     channel: Literal["live", "shadow", "canary"]

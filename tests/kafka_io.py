@@ -3,13 +3,15 @@
 import time
 from collections.abc import Callable, Iterable, Sequence
 
-from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from kafka import KafkaProducer
 
+from roomstream.reading import TopicReader
 from runtime.kafka import kafka_arguments
-from runtime.records import HeaderTuple, Record
+from runtime.records import Record
 from runtime.settings import KafkaSettings
 from schemas.codec import encode
 from schemas.events import Event
+from schemas.topics import Topic
 
 Message = tuple[bytes | None, bytes | None, Sequence[tuple[str, bytes]]]
 
@@ -35,41 +37,17 @@ def send(settings: KafkaSettings, topic: str, messages: Iterable[Message]) -> li
 
 def read_until(
     settings: KafkaSettings,
-    topic: str,
+    prefix: str,
+    topic: Topic,
     enough: Callable[[list[Record]], bool],
     timeout_seconds: float = 60,
 ) -> list[Record]:
     """Read a topic from its start until `enough`, else fail with what came."""
-    consumer = KafkaConsumer(
-        **kafka_arguments(settings), enable_auto_commit=False, auto_offset_reset="earliest"
-    )
-    try:
-        partitions = sorted(consumer.partitions_for_topic(topic) or ())
-        assigned = [TopicPartition(topic, partition) for partition in partitions]
-        consumer.assign(assigned)
-        consumer.seek_to_beginning(*assigned)
-        found: list[Record] = []
-        deadline = time.monotonic() + timeout_seconds
+    found: list[Record] = []
+    deadline = time.monotonic() + timeout_seconds
+    with TopicReader(settings, prefix, topic) as reader:
         while not enough(found):
             if time.monotonic() > deadline:
                 raise AssertionError(f"{topic}: {len(found)} records, not enough in time")
-            for records in consumer.poll(timeout_ms=200).values():
-                found.extend(
-                    Record(
-                        item.topic,
-                        item.partition,
-                        item.offset,
-                        item.key,
-                        item.value,
-                        _headers(item.headers),
-                        item.timestamp,
-                    )
-                    for item in records
-                )
-        return found
-    finally:
-        consumer.close(autocommit=False)
-
-
-def _headers(headers: Iterable[tuple[str, bytes]] | None) -> HeaderTuple:
-    return tuple((name, value) for name, value in headers or ())
+            found.extend(reader.poll())
+    return found

@@ -17,6 +17,7 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processor
 from artefacts.classifier import Classifier
 from artefacts.manifest import ENCODER, HEAD, TOKENIZER, Blob, Golden, Manifest
 from artefacts.store import Store, new_release_id
+from trainer.heads import linear_head
 
 ROOM_TYPES = ("Entire home/apt", "Private room", "Shared room", "Hotel room")
 WORDS: Mapping[str, Sequence[str]] = {
@@ -37,9 +38,7 @@ DIMENSIONS = 8
 def tiny_tokenizer() -> bytes:
     """An uncased WordPiece tokenizer of some thirty words, with padding and truncation baked in."""
     tokenizer = Tokenizer(
-        models.WordPiece(
-            {word: index for index, word in enumerate(_VOCABULARY)}, unk_token="[UNK]"
-        )
+        models.WordPiece({word: index for index, word in enumerate(_VOCABULARY)}, unk_token="[UNK]")
     )
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
@@ -94,28 +93,7 @@ def tiny_head(labels: Sequence[str] = ROOM_TYPES, scale: float = 12.0) -> bytes:
     for column, label in enumerate(labels):
         if label in ROOM_TYPES:
             weights[ROOM_TYPES.index(label), column] = scale
-    graph = helper.make_graph(
-        [
-            helper.make_node("MatMul", ["features", "weights"], ["logits"]),
-            helper.make_node("Softmax", ["logits"], ["probabilities"], axis=1),
-        ],
-        "head",
-        [
-            helper.make_tensor_value_info("features", TensorProto.FLOAT, ["batch", DIMENSIONS]),
-            helper.make_tensor_value_info("input_ids", TensorProto.INT64, ["batch", "sequence"]),
-            helper.make_tensor_value_info(
-                "attention_mask", TensorProto.INT64, ["batch", "sequence"]
-            ),
-        ],
-        [
-            helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", len(labels)]),
-            helper.make_tensor_value_info(
-                "probabilities", TensorProto.FLOAT, ["batch", len(labels)]
-            ),
-        ],
-        [numpy_helper.from_array(weights, "weights")],
-    )
-    return _model(graph)
+    return linear_head(weights, np.zeros(len(labels), np.float32))
 
 
 def tiny_release(

@@ -32,7 +32,10 @@ def linear_head(
     tokens = ["input_ids", "attention_mask"]
     inputs = [
         helper.make_tensor_value_info("features", TensorProto.FLOAT, ["batch", dimensions]),
-        *(helper.make_tensor_value_info(n, TensorProto.INT64, ["batch", "sequence"]) for n in tokens),
+        *(
+            helper.make_tensor_value_info(n, TensorProto.INT64, ["batch", "sequence"])
+            for n in tokens
+        ),
     ]
     outputs = [
         helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", classes])

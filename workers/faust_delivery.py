@@ -107,9 +107,7 @@ class FaustDelivery:
         except TimeoutError:
             _log.warning("Faust did not stop in time", seconds=_STOP_SECONDS)
         self._executor.shutdown()
-        _log.info(
-            "drained", events=self._events, seconds=round(time.perf_counter() - started, 2)
-        )
+        _log.info("drained", events=self._events, seconds=round(time.perf_counter() - started, 2))
 
     def _make_app(self) -> Any:
         app = faust.App(
@@ -207,7 +205,10 @@ class FaustDelivery:
         )
         self.metrics.lag.clear()
         for partition in assigned:
-            end, committed = consumer.highwater(partition), consumer._committed_offset.get(partition)
+            end, committed = (
+                consumer.highwater(partition),
+                consumer._committed_offset.get(partition),
+            )
             if end is not None and committed is not None:
                 self.metrics.lag.labels(str(partition.partition)).set(max(0, end - committed))
 

@@ -105,9 +105,7 @@ class Pipeline:
         window.stage_seconds["decode"] = time.perf_counter() - started
         items = [item for item in decoded if isinstance(item, _Item)]
         answers = iter(self._answer(items, classifier, at, window))
-        window.outcomes = [
-            next(answers) if isinstance(item, _Item) else item for item in decoded
-        ]
+        window.outcomes = [next(answers) if isinstance(item, _Item) else item for item in decoded]
         return window
 
     def _decode(self, record: Record) -> _Item | Outcome:
@@ -115,7 +113,9 @@ class Pipeline:
             return Outcome(record, "skipped")
         event = decode(Topic.LISTINGS, record.value, record.headers)
         if isinstance(event, Rejected):
-            return self._dead(record, "decode", event.error, f"{event.where}: {event.message}", None)
+            return self._dead(
+                record, "decode", event.error, f"{event.where}: {event.message}", None
+            )
         assert isinstance(event, ListingEvent), "this is a bug: listings hold listing events"
         return _Item(record, event)
 

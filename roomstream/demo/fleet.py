@@ -3,7 +3,6 @@
 import threading
 import time
 from collections.abc import Mapping
-from types import TracebackType
 from typing import Self
 
 from roomstream.brokers import free_port
@@ -106,12 +105,7 @@ class Fleet:
         self._thread.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._stopping.set()
         self._thread.join()
 

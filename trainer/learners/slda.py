@@ -101,7 +101,8 @@ class StreamingLda:
 
     def prior(self) -> list[float]:
         """The stream's share of each class."""
-        return (np.asarray(self._expected) / max(1, sum(self._expected))).tolist()
+        total = max(1, sum(self._expected))
+        return [count / total for count in self._expected]
 
     def state(self) -> bytes:
         """Everything that was learned; of the symmetric scatter one triangle is kept."""
@@ -174,9 +175,9 @@ class StreamingLda:
         centre = counts @ self._means / counts.sum()
         offsets = self._means[seen] - centre  # (seen classes, dim)
         weights[:, seen] = np.linalg.solve(self._regularised_covariance(), offsets.T)
-        bias[seen] = (
-            -(self._means[seen] + centre) * weights[:, seen].T / 2
-        ).sum(axis=1) + self._log_prior()[seen]
+        bias[seen] = (-(self._means[seen] + centre) * weights[:, seen].T / 2).sum(
+            axis=1
+        ) + self._log_prior()[seen]
         return weights, bias
 
     def _regularised_covariance(self) -> Matrix:
