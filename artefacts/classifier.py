@@ -7,7 +7,7 @@ import numpy as np
 
 from artefacts.batching import token_budget_batches
 from artefacts.errors import InferenceError, ReleaseRefused
-from artefacts.graphs import Encoder, Encoders, Floats, Head, Ids
+from artefacts.graphs import Encoder, Encoders, Floats, Head, padded
 from artefacts.manifest import ENCODER, HEAD, TOKENIZER, Blob, Golden, Manifest
 from artefacts.store import check_digest
 from artefacts.tokenisation import Tokenizer, Tokens
@@ -116,15 +116,16 @@ class Classifier:
         logits = np.empty((len(tokens), self.head.classes), np.float32)
         probabilities = np.empty_like(logits)
         lengths = [len(text.ids) for text in tokens]
-        padded = 0
+        padded_tokens = 0
         for batch in token_budget_batches(lengths):
-            input_ids, mask = self._pad([tokens[index].ids for index in batch])
+            rows = [tokens[index].ids for index in batch]
+            input_ids, mask = padded(rows, self.tokenizer.pad_id)
             features[batch] = self.encoder.features(input_ids, mask)
             logits[batch], probabilities[batch] = self.head(features[batch], input_ids, mask)
-            padded += input_ids.size
+            padded_tokens += input_ids.size
         if not (np.isfinite(logits).all() and np.isfinite(probabilities).all()):
             raise InferenceError("The model's answer to a text is not a finite number.")
-        return Inference(features, logits, probabilities, sum(lengths), padded)
+        return Inference(features, logits, probabilities, sum(lengths), padded_tokens)
 
     def predictions(self, tokens: Sequence[Tokens], inference: Inference) -> list[Prediction]:
         """Name what the graphs say, one prediction a text, in order."""
@@ -156,15 +157,6 @@ class Classifier:
         """
         tokens = self.tokenise(texts)
         return self.predictions(tokens, self.infer(tokens))
-
-    def _pad(self, rows: list[list[int]]) -> tuple[Ids, Ids]:
-        longest = max(map(len, rows))
-        input_ids = np.full((len(rows), longest), self.tokenizer.pad_id, np.int64)
-        mask = np.zeros((len(rows), longest), np.int64)
-        for row, ids in enumerate(rows):
-            input_ids[row, : len(ids)] = ids
-            mask[row, : len(ids)] = 1
-        return input_ids, mask
 
     def _check_widths(self) -> None:
         promised = (self.manifest.feature_dimensions, len(self.manifest.labels))

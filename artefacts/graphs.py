@@ -1,15 +1,17 @@
 """The two ONNX graphs of a release: encoder (tokens to features) and head (features to answers)."""
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
+from artefacts.batching import token_budget_batches
 from artefacts.errors import InferenceError, ReleaseRefused
 from artefacts.manifest import Blob
 from artefacts.onnx_guard import refuse_external_data
+from artefacts.tokenisation import Tokens
 
 Ids = NDArray[np.int64]
 Floats = NDArray[np.float32]
@@ -93,6 +95,32 @@ class Encoder:
         """
         return self._graph.run({"input_ids": input_ids, "attention_mask": attention_mask})[0]
 
+    def of_tokens(self, texts: Sequence[Tokens]) -> Floats:
+        """
+        Encode texts of any length, batched by the token budget.
+
+        Returns:
+            float32 (texts, dim), in order.
+
+        Raises:
+            InferenceError: The session rejected a batch.
+        """
+        features = np.empty((len(texts), self.dimensions), np.float32)
+        for batch in token_budget_batches([len(text.ids) for text in texts]):
+            features[batch] = self.features(*padded([texts[index].ids for index in batch]))
+        return features
+
+
+def padded(rows: Sequence[Sequence[int]], pad_id: int = 0) -> tuple[Ids, Ids]:
+    """Pad rows of token ids to the longest: ids and mask, each int64 (batch, sequence)."""
+    longest = max(map(len, rows))
+    input_ids = np.full((len(rows), longest), pad_id, np.int64)
+    mask = np.zeros((len(rows), longest), np.int64)
+    for row, ids in enumerate(rows):
+        input_ids[row, : len(ids)] = ids
+        mask[row, : len(ids)] = 1
+    return input_ids, mask
+
 
 class Head:
     """
@@ -121,6 +149,20 @@ class Head:
         logits, probabilities = self._graph.run(
             {"features": features, "input_ids": input_ids, "attention_mask": attention_mask}
         )
+        return logits, probabilities
+
+    def of_tokens(self, features: Floats, texts: Sequence[Tokens]) -> tuple[Floats, Floats]:
+        """
+        Run the head on texts whose features (texts, dim) are known, in order.
+
+        Raises:
+            InferenceError: The session rejected a batch.
+        """
+        logits = np.empty((len(texts), self.classes), np.float32)
+        probabilities = np.empty_like(logits)
+        for batch in token_budget_batches([len(text.ids) for text in texts]):
+            rows = [texts[index].ids for index in batch]
+            logits[batch], probabilities[batch] = self(features[batch], *padded(rows))
         return logits, probabilities
 
 

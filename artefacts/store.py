@@ -1,7 +1,8 @@
 """
 The content-addressed store of releases.
 
-`blobs/sha256/ab/abcd…` holds files by their digest, `releases/<id>.json` manifests. Blobs are written
+`blobs/sha256/ab/abcd…` holds files by their digest, `releases/<id>.json` manifests, `channels/live` the
+id of the release that was announced last. Blobs are written
 first, the manifest last, and each appears whole or not at all: a crash leaves no half release.
 """
 
@@ -134,12 +135,38 @@ class Store:
                 return []
         return sorted(name.removesuffix(".json") for name in names if _is_manifest(name))
 
+    def point(self, channel: str, release: str) -> None:
+        """
+        Note which release serves on a channel, for tools that do not read Kafka.
+
+        The announcements on Kafka are the truth; this note follows them.
+
+        Raises:
+            StoreError: The store cannot be written.
+        """
+        path = self._channel_path(channel)
+        with self._translated("write", path):
+            self._write(path, f"{release}\n".encode())
+
+    def pointed(self, channel: str) -> str:
+        """
+        The release that was last noted for a channel.
+
+        Raises:
+            ReleaseMissing: None was.
+            StoreError: The store cannot be read.
+        """
+        return self._read(self._channel_path(channel)).decode().strip()
+
     def _list(self, folder: str) -> list[str]:
         self._files.invalidate_cache()
         return list(self._files.ls(folder, detail=False))
 
     def _blob_path(self, blob: Blob) -> str:
         return f"{self._root}/blobs/sha256/{blob.digest[:2]}/{blob.digest}"
+
+    def _channel_path(self, channel: str) -> str:
+        return f"{self._root}/channels/{channel}"
 
     def _manifest_path(self, release: str) -> str:
         return f"{self._root}/releases/{release}.json"

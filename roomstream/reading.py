@@ -1,5 +1,7 @@
 """Reading topics from their start without a consumer group."""
 
+import time
+from collections.abc import Iterator
 from typing import Self
 
 from kafka import KafkaConsumer, TopicPartition
@@ -10,6 +12,8 @@ from runtime.records import Record
 from runtime.settings import KafkaSettings
 from schemas.errors import TryAgain
 from schemas.topics import Topic
+
+_SILENCE_SECONDS = 30
 
 
 class TopicReader:
@@ -56,6 +60,33 @@ class TopicReader:
             for batch in batches.values()
             for record in batch
         ]
+
+    def read_to_end(self) -> Iterator[Record]:
+        """
+        Read what is there now, and stop.
+
+        Raises:
+            TryAgain: Nothing came for a while, though there is more.
+        """
+        waiting_since = time.monotonic()
+        while behind := self._behind():
+            records = self.poll()
+            yield from records
+            if records:
+                waiting_since = time.monotonic()
+            elif time.monotonic() - waiting_since > _SILENCE_SECONDS:
+                raise TryAgain(
+                    f"Kafka at {self._servers} gave nothing more of {behind.topic} for "
+                    f"{_SILENCE_SECONDS} s, though there is more. Check that the brokers are up."
+                )
+
+    def _behind(self) -> TopicPartition | None:
+        """A partition that is not read to its end, by the high watermark of its last fetch."""
+        for partition in self._consumer.assignment():
+            end = self._consumer.highwater(partition)
+            if end is None or self._consumer.position(partition) < end:
+                return partition
+        return None
 
     def __enter__(self) -> Self:
         return self

@@ -72,6 +72,29 @@ class Announcements:
                     f"{timeout_seconds:g} s. Check the brokers."
                 )
 
+    def wait_for(self, channel: str, timeout_seconds: float) -> ReleaseAnnouncement | None:
+        """
+        Read what was announced on a channel, and wait for it where nothing was.
+
+        Returns:
+            The last announcement; None if there was none in time.
+
+        Raises:
+            TryAgain: The topic could not be read to its end.
+        """
+        found = self.read_all(timeout_seconds=30).get(channel)
+        deadline = time.monotonic() + timeout_seconds
+        if found is None:
+            _log.info("waiting for a release to be announced", seconds=timeout_seconds)
+        while found is None and time.monotonic() < deadline:
+            found = self.newest(channel, 0.25)
+        return found
+
+    def newest(self, channel: str, timeout_seconds: float) -> ReleaseAnnouncement | None:
+        """Wait for newer announcements of a channel; the last of them, if any came."""
+        ours = [event for event in self.poll(timeout_seconds) if event.channel == channel]
+        return ours[-1] if ours else None
+
     def poll(self, timeout_seconds: float) -> list[ReleaseAnnouncement]:
         """
         Wait for newer announcements.

@@ -108,7 +108,7 @@ def _handler(health: Health, registry: CollectorRegistry) -> type[BaseHTTPReques
                     HTTPStatus.NOT_FOUND, "text/plain", b"Try /healthz, /readyz or /metrics.\n"
                 )
 
-        do_HEAD = do_GET
+        do_HEAD = do_GET  # noqa: N815 - http.server calls it so
 
         def _answer(self, status: HTTPStatus, content_type: str, body: bytes) -> None:
             self.send_response(status)

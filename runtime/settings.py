@@ -117,7 +117,8 @@ class KafkaSettings(Settings):
         return self.sasl_password.get_secret_value() if self.sasl_password else None
 
 
-def _data_folder() -> Path:
+def data_folder() -> Path:
+    """Where data is kept that nobody was told to keep elsewhere (XDG Base Directory)."""
     return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local/share") / "roomstream"
 
 
@@ -135,7 +136,7 @@ class SharedSettings(Settings):
         Field(
             description="Where releases are kept: file:///folder, s3://bucket/path, gs://bucket/path."
         ),
-    ] = Field(default_factory=lambda: f"file://{_data_folder() / 'store'}")
+    ] = Field(default_factory=lambda: f"file://{data_folder() / 'store'}")
     topic_prefix: Annotated[
         str,
         Field(

@@ -67,17 +67,12 @@ class LiveModel:
             StoreError: It cannot be fetched.
             TryAgain: The broker cannot be reached.
         """
-        live = self._announcements.read_all(timeout_seconds=30).get("live")
-        deadline = time.monotonic() + wait_seconds
+        live = self._announcements.wait_for("live", wait_seconds)
         if live is None:
-            _log.info("waiting for a release to be announced", seconds=wait_seconds)
-        while live is None:
-            if time.monotonic() > deadline:
-                raise ReleaseMissing(
-                    f"No live release was announced within {wait_seconds:g} s. Make one with "
-                    "'roomstream base import', or announce one with 'roomstream releases promote'."
-                )
-            live = _newest_live(self._announcements.poll(_POLL_SECONDS))
+            raise ReleaseMissing(
+                f"No live release was announced within {wait_seconds:g} s. Make one with "
+                "'roomstream base import', or announce one with 'roomstream releases promote'."
+            )
         self._swap(live, "initial")
         self._thread.start()
 
@@ -108,7 +103,7 @@ class LiveModel:
         pending: ReleaseAnnouncement | None = None
         try:
             while not self._closed.is_set():
-                newest = _newest_live(self._announcements.poll(_POLL_SECONDS))
+                newest = self._announcements.newest("live", _POLL_SECONDS)
                 pending = newest or pending
                 if pending is not None and self._take_up(pending):
                     pending = None
@@ -159,8 +154,3 @@ class LiveModel:
             seconds=round(seconds, 3),
             encoder_reused=before is not None and before.encoder is classifier.encoder,
         )
-
-
-def _newest_live(announcements: list[ReleaseAnnouncement]) -> ReleaseAnnouncement | None:
-    live = [item for item in announcements if item.channel == "live"]
-    return live[-1] if live else None

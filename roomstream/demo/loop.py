@@ -21,7 +21,7 @@ TICK_SECONDS = 0.25
 LAST_LABELS_SECONDS = 12.0
 
 
-class OutOfTime(RoomstreamError):  # noqa: N818 - says what happened, as TryAgain does
+class OutOfTime(RoomstreamError):
     """The demo has not ended within its limit."""
 
 

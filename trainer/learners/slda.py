@@ -29,8 +29,9 @@ class _State(msgspec.Struct, frozen=True):
 
 class StreamingLda:
     """
-    Streaming LDA (Hayes & Kanan 2020, "Lifelong Machine Learning with Deep Streaming Linear
-    Discriminant Analysis"): running class means and one shared covariance.
+    Streaming LDA: running class means and one shared covariance.
+
+    Hayes & Kanan 2020, "Lifelong Machine Learning with Deep Streaming Linear Discriminant Analysis".
 
     The moments are exact (Chan, Golub & LeVeque 1979), so that neither the order of the labels nor
     how they were cut into mini-batches matters, and so is the log prior of the stream.

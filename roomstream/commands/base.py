@@ -1,0 +1,94 @@
+"""`roomstream base`: the first release of a deployment."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from roomstream.commands.output import notes, out
+from roomstream.listings import read_listings
+from roomstream.live import live_announcement, make_live
+from roomstream.options import with_settings
+from runtime.settings import KafkaSettings, SharedSettings
+from schemas.errors import ConfigurationError
+
+app = typer.Typer(no_args_is_help=True, help="The release that everything starts from.")
+
+
+@app.command("import")
+@with_settings(KafkaSettings, SharedSettings)
+def import_(
+    kafka: KafkaSettings,
+    shared: SharedSettings,
+    source: Annotated[
+        str,
+        typer.Argument(
+            help="minilm (packaged), a folder made by save_pretrained, or a model of the Hugging Face "
+            "hub. DistilBERT only."
+        ),
+    ],
+    labels: Annotated[
+        str,
+        typer.Option(
+            help="The classes, separated by commas: 'Entire home/apt,Private room'. A model that has "
+            "labels needs none."
+        ),
+    ] = "",
+    max_length: Annotated[
+        int, typer.Option(min=3, help="The longest input in tokens; the rest is cut.")
+    ] = 64,
+    review_below: Annotated[
+        float, typer.Option(min=0, max=1, help="Answers with a lower confidence ask for review.")
+    ] = 0.6,
+    examples: Annotated[
+        Path | None,
+        typer.Option(
+            help="A CSV of labelled listings to fit the head to; without it every class gets the "
+            "same score at first."
+        ),
+    ] = None,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Import even if a release is live already.")
+    ] = False,
+) -> None:
+    """Make a release from a DistilBERT, publish it and announce it as live."""
+    live = live_announcement(kafka, shared)
+    if live is not None and not replace:
+        out.print(
+            f"Release {live.release} is live already: nothing was done. Use --replace to import anyway."
+        )
+        return
+    try:
+        from trainer.base_import import import_base
+    except ImportError as error:
+        raise ConfigurationError(
+            f"Importing a model needs torch and transformers ({error}). Run "
+            "pip install 'roomstream[trainer]'."
+        ) from error
+    imported = import_base(
+        source,
+        [label.strip() for label in labels.split(",") if label.strip()],
+        max_length=max_length,
+        review_below=review_below,
+        examples=_examples(examples),
+        parent=live.release if live else None,
+        progress=lambda step: notes.print(f"{step} …"),
+    )
+    from artefacts.store import Store
+
+    imported.publish(Store(shared.store))
+    release = imported.manifest.release
+    make_live(kafka, shared, release, f"imported from {source}")
+    out.print(f"Release {release} ({', '.join(imported.manifest.labels)}) is live.", soft_wrap=True)
+
+
+def _examples(path: Path | None) -> list[tuple[str, str]]:
+    if path is None:
+        return []
+    from schemas.codec import listing_text
+
+    return [
+        (listing_text(listing.title, listing.description), listing.label)
+        for listing in read_listings(path)
+        if listing.label is not None
+    ]

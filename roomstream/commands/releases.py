@@ -1,0 +1,204 @@
+"""`roomstream releases`: what is live, why, since when; and changing it."""
+
+from typing import Annotated
+
+import msgspec
+import typer
+
+from artefacts.errors import ReleaseError, ReleaseMissing
+from artefacts.manifest import Manifest
+from artefacts.store import Store
+from roomstream.commands.output import Json, moment, out, print_json, print_table
+from roomstream.live import live_announcement, make_live
+from roomstream.options import with_settings
+from runtime.settings import KafkaSettings, SharedSettings
+from schemas.errors import ConfigurationError, ExitCode
+from schemas.events import ReleaseAnnouncement
+
+app = typer.Typer(no_args_is_help=True, help="What is live, why, since when; and changing it.")
+
+Why = Annotated[str | None, typer.Option(max=1_000, help="The reason, for those who ask later.")]
+
+
+@app.command("list")
+@with_settings(KafkaSettings, SharedSettings)
+def show_all(kafka: KafkaSettings, shared: SharedSettings, as_json: Json = False) -> None:
+    """List the releases of the store, oldest first, and mark the live one."""
+    live = live_announcement(kafka, shared)
+    store = Store(shared.store)
+    manifests = [store.manifest(release) for release in store.releases()]
+    if as_json:
+        print_json([_facts(manifest, live) for manifest in manifests])
+        return
+    print_table(
+        ("release", "created", "learner", "labels", "gates", ""),
+        [
+            (
+                manifest.release,
+                moment(manifest.created_at),
+                manifest.learner,
+                f"{sum(manifest.lineage.labels_by_class.values()):,}",
+                _gates(manifest),
+                _state(manifest, live),
+            )
+            for manifest in manifests
+        ],
+    )
+    if not manifests:
+        out.print("There is none. Make one with 'roomstream base import'.")
+
+
+@app.command("show")
+@with_settings(KafkaSettings, SharedSettings)
+def show(
+    kafka: KafkaSettings,
+    shared: SharedSettings,
+    release: Annotated[str, typer.Argument(help="Its id; without it the live one.")] = "live",
+    as_json: Json = False,
+) -> None:
+    """Show a release: its classes, what it learned from, how it was judged."""
+    live = live_announcement(kafka, shared)
+    manifest = Store(shared.store).manifest(_id(release, live))
+    if as_json:
+        print_json(_facts(manifest, live) | {"manifest": msgspec.to_builtins(manifest)})
+        return
+    _describe(manifest, live)
+
+
+@app.command("promote")
+@with_settings(KafkaSettings, SharedSettings)
+def promote(
+    kafka: KafkaSettings,
+    shared: SharedSettings,
+    release: Annotated[str, typer.Argument(help="Its id.")],
+    why: Why = None,
+    pin: Annotated[
+        bool,
+        typer.Option("--pin", help="The trainer announces nothing newer until you promote again."),
+    ] = False,
+) -> None:
+    """Make a release live. Without --pin, the trainer may go on from there."""
+    make_live(kafka, shared, release, why or "promoted by an operator", pinned=pin)
+    out.print(f"Release {release} is live{' and pinned' if pin else ''}.", soft_wrap=True)
+
+
+@app.command("rollback")
+@with_settings(KafkaSettings, SharedSettings)
+def rollback(
+    kafka: KafkaSettings,
+    shared: SharedSettings,
+    to: Annotated[
+        str | None, typer.Option(help="A release; without it the one before the live one.")
+    ] = None,
+    why: Why = None,
+) -> None:
+    """Go back to an earlier release, and pin it, so that the trainer does not undo it."""
+    live = live_announcement(kafka, shared)
+    current = _id("live", live)
+    target = to or Store(shared.store).manifest(current).parent
+    if target is None:
+        raise ConfigurationError(
+            f"Release {current} has none before it. Choose one of 'roomstream releases list' with --to."
+        )
+    make_live(kafka, shared, target, why or f"rolled back from {current}", pinned=True)
+    out.print(
+        f"Release {target} is live and pinned instead of {current}. The trainer learns on but announces "
+        "nothing until you run 'roomstream releases promote'.",
+        soft_wrap=True,
+    )
+
+
+@app.command("verify")
+@with_settings(SharedSettings)
+def verify(
+    shared: SharedSettings,
+    releases: Annotated[
+        list[str] | None, typer.Argument(help="Their ids; without any, all of the store.")
+    ] = None,
+) -> None:
+    """Read every part of releases, check digests, load them and run their golden inputs here."""
+    from artefacts.classifier import Classifier
+
+    store = Store(shared.store)
+    faults = 0
+    for release in releases or store.releases():
+        try:
+            Classifier.load(store.manifest(release), store.get)
+        except ReleaseError as error:
+            faults += 1
+            out.print(f"[red]refused[/] {release}: {error}", soft_wrap=True)
+        else:
+            out.print(f"[green]ok[/]      {release}", soft_wrap=True)
+    if faults:
+        raise typer.Exit(ExitCode.RELEASE)
+
+
+def _id(release: str, live: ReleaseAnnouncement | None) -> str:
+    if release != "live":
+        return release
+    if live is None:
+        raise ReleaseMissing(
+            "No release is live. Make one with 'roomstream base import', or announce one of "
+            "'roomstream releases list' with 'roomstream releases promote'."
+        )
+    return live.release
+
+
+def _facts(manifest: Manifest, live: ReleaseAnnouncement | None) -> dict[str, object]:
+    is_live = live is not None and live.release == manifest.release
+    return {
+        "release": manifest.release,
+        "created_at": manifest.created_at.isoformat(),
+        "labels": manifest.labels,
+        "learner": manifest.learner,
+        "parent": manifest.parent,
+        "base_model": manifest.base_model,
+        "labels_by_class": manifest.lineage.labels_by_class,
+        "evaluation": msgspec.to_builtins(manifest.evaluation),
+        "live": is_live,
+        "pinned": is_live and live is not None and live.pinned,
+        "why": live.why if is_live and live is not None else None,
+    }
+
+
+def _gates(manifest: Manifest) -> str:
+    if not manifest.evaluation:
+        return "none"
+    passed = sum(result.passed for result in manifest.evaluation)
+    return f"{passed} of {len(manifest.evaluation)} passed"
+
+
+def _state(manifest: Manifest, live: ReleaseAnnouncement | None) -> str:
+    if live is None or live.release != manifest.release:
+        return ""
+    pinned = ", pinned" if live.pinned else ""
+    return f"live since {moment(live.announced_at)}{pinned}: {live.why}"
+
+
+def _describe(manifest: Manifest, live: ReleaseAnnouncement | None) -> None:
+    counts = manifest.lineage.labels_by_class
+    print_table(
+        ("release", manifest.release),
+        [
+            ("state", _state(manifest, live) or "not live"),
+            ("created", moment(manifest.created_at)),
+            ("base model", manifest.base_model),
+            ("learner", manifest.learner),
+            ("parent", manifest.parent or "none"),
+            ("max length", f"{manifest.max_length} tokens"),
+            ("review below", f"{manifest.review_below:.0%} confidence"),
+            *(("class", f"{label}: {counts.get(label, 0):,} labels") for label in manifest.labels),
+            *(
+                (f"gate {result.gate}", f"{'passed' if result.passed else 'failed'}: {result.why}")
+                for result in manifest.evaluation
+            ),
+            *(
+                (
+                    "learned",
+                    f"{part.topic}[{part.partition}] offsets {part.first} to {part.next - 1}",
+                )
+                for part in manifest.lineage.ranges
+            ),
+            *(("made with", f"{name} {version}") for name, version in manifest.versions.items()),
+        ],
+    )

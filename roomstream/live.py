@@ -1,0 +1,54 @@
+"""Which release is live, and changing it."""
+
+from contextlib import closing
+from datetime import UTC, datetime
+from typing import Final
+
+from artefacts.store import Store
+from runtime.announcements import Announcements, announce
+from runtime.kafka import probe
+from runtime.settings import KafkaSettings, SharedSettings
+from runtime.topics import require_topics
+from schemas.events import ReleaseAnnouncement
+
+LIVE: Final = "live"
+
+
+def live_announcement(kafka: KafkaSettings, shared: SharedSettings) -> ReleaseAnnouncement | None:
+    """
+    The announcement of the live release, if there was one.
+
+    Raises:
+        ConfigurationError: The topics are missing.
+        TryAgain: The broker cannot be reached.
+    """
+    probe(kafka)
+    require_topics(kafka, shared.topic_prefix)
+    with closing(Announcements(kafka, shared.topic_prefix)) as announcements:
+        return announcements.read_all(timeout_seconds=30).get(LIVE)
+
+
+def make_live(
+    kafka: KafkaSettings, shared: SharedSettings, release: str, why: str, pinned: bool = False
+) -> ReleaseAnnouncement:
+    """
+    Announce a release of the store as live.
+
+    Raises:
+        ReleaseError: The store has no such release, or its manifest is not valid.
+        StoreError: The store is out of reach.
+        TryAgain: The brokers do not hold the announcement.
+    """
+    store = Store(shared.store)
+    announcement = ReleaseAnnouncement(
+        channel=LIVE,
+        release=release,
+        manifest_digest=store.manifest(release).digest(),
+        store=shared.store,
+        pinned=pinned,
+        why=why,
+        announced_at=datetime.now(UTC),
+    )
+    announce(kafka, shared.topic_prefix, announcement)
+    store.point(LIVE, release)
+    return announcement

@@ -1,0 +1,353 @@
+"""
+The trainer's one SQLite file: what was learned, together with the offsets that it was learned from.
+
+Everything that a mini-batch changes is written in one transaction, so that a crash at any point leaves
+either all or nothing of it: nothing is learned twice and nothing is skipped.
+"""
+
+import contextlib
+import errno
+import fcntl
+import os
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import msgspec
+import numpy as np
+
+from artefacts.graphs import Floats
+from artefacts.manifest import Manifest, OffsetRange
+from schemas.errors import ConfigurationError, RoomstreamError, TryAgain
+from trainer.intake import Label
+
+VERSION = 1
+
+_SCHEMA = """
+CREATE TABLE facts (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE offsets (
+    topic TEXT NOT NULL,
+    partition INTEGER NOT NULL,
+    first INTEGER NOT NULL,
+    next INTEGER NOT NULL,
+    PRIMARY KEY (topic, partition)
+) WITHOUT ROWID;
+CREATE TABLE labels (               -- one row per label event, never its text
+    seq INTEGER PRIMARY KEY,
+    event_id TEXT NOT NULL UNIQUE,
+    listing_id TEXT,                -- NULL once the listing was deleted
+    label TEXT NOT NULL,
+    origin TEXT NOT NULL,
+    propensity REAL,
+    labelled_at TEXT NOT NULL,
+    arrived_ms INTEGER NOT NULL,
+    topic TEXT NOT NULL,
+    partition INTEGER NOT NULL,
+    "offset" INTEGER NOT NULL,
+    held_out INTEGER NOT NULL,
+    predicted TEXT                  -- what the learner said before it learned this label
+);
+CREATE INDEX labels_of_listing ON labels (listing_id);
+CREATE TABLE items (                -- replay buffer and hold-out
+    listing_id TEXT PRIMARY KEY,
+    seq INTEGER NOT NULL,
+    held_out INTEGER NOT NULL,
+    text TEXT NOT NULL,
+    label TEXT NOT NULL,
+    features BLOB NOT NULL          -- float32 (dim,)
+);
+CREATE INDEX items_by_age ON items (held_out, seq);
+CREATE TABLE candidates (
+    release TEXT PRIMARY KEY,
+    created_at TEXT NOT NULL,
+    outcome TEXT NOT NULL,          -- announced or refused
+    last_seq INTEGER NOT NULL,      -- the last label that it learned
+    manifest BLOB NOT NULL
+);
+"""
+_CANDIDATES_KEPT = 1_000
+
+
+@dataclass(frozen=True)
+class Items:
+    """Listings of the replay buffer or the hold-out: features float32 (items, dim)."""
+
+    ids: list[str]
+    texts: list[str]
+    labels: list[str]
+    features: Floats
+
+
+class Database:
+    """
+    Opens the file, making it if it is new, and locks it against a second trainer.
+
+    Args:
+        path: The file; its folder is made.
+
+    Raises:
+        ConfigurationError: The folder cannot be written, or the file is of another version.
+        TryAgain: Another trainer holds it.
+        RoomstreamError: The file is damaged.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = _lock(path)
+        try:
+            with self._translated():
+                self._sql = sqlite3.connect(path, isolation_level=None)
+                self._prepare()
+        except BaseException:
+            os.close(self._lock)
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._sql.close()
+        os.close(self._lock)
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[None]:
+        """
+        Write all of a block or nothing of it; it is on the disk when this ends.
+
+        Raises:
+            TryAgain: The disk is full.
+            RoomstreamError: The file is damaged.
+        """
+        with self._translated():
+            self._sql.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+            except BaseException:
+                self._sql.execute("ROLLBACK")
+                raise
+            self._sql.execute("COMMIT")
+
+    def fact(self, name: str) -> bytes | None:
+        """A value that was remembered."""
+        row = self._sql.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()
+        return None if row is None else bytes(row[0])
+
+    def remember(self, name: str, value: bytes) -> None:
+        """Keep a value."""
+        self._sql.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", (name, value))
+
+    def ranges(self) -> list[OffsetRange]:
+        """The offsets that were handled, by partition."""
+        rows = self._sql.execute("SELECT topic, partition, first, next FROM offsets")
+        return [OffsetRange(*row) for row in rows]
+
+    def advance(self, topic: str, partition: int, first: int, following: int) -> None:
+        """Note that the offsets from `first` to `following` - 1 were handled."""
+        self._sql.execute(
+            "INSERT INTO offsets VALUES (?, ?, ?, ?) "
+            "ON CONFLICT DO UPDATE SET next = excluded.next",
+            (topic, partition, first, following),
+        )
+
+    def known(self, event_ids: Sequence[str]) -> set[str]:
+        """Which of these label events were taken in before."""
+        return {
+            event
+            for event in event_ids
+            if self._sql.execute("SELECT 1 FROM labels WHERE event_id = ?", (event,)).fetchone()
+        }
+
+    def add_label(self, label: Label, held_out: bool, predicted: str | None) -> int:
+        """Keep a label event; return its number, which grows with every label."""
+        record = label.record
+        cursor = self._sql.execute(
+            "INSERT INTO labels VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                label.event_id,
+                label.listing_id,
+                label.label,
+                label.origin,
+                label.propensity,
+                label.labelled_at.isoformat(),
+                record.timestamp_ms,
+                record.topic,
+                record.partition,
+                record.offset,
+                held_out,
+                predicted,
+            ),
+        )
+        return int(cursor.lastrowid or 0)
+
+    def history(self, count: int) -> list[tuple[str, str | None]]:
+        """Label and prediction of the last labels, oldest first."""
+        rows = self._sql.execute(
+            "SELECT label, predicted FROM labels ORDER BY seq DESC LIMIT ?", (count,)
+        ).fetchall()
+        return [(row[0], row[1]) for row in reversed(rows)]
+
+    def learned(self) -> dict[str, int]:
+        """How many labels of each class were learned."""
+        return dict(
+            self._sql.execute(
+                "SELECT label, count(*) FROM labels WHERE NOT held_out GROUP BY label"
+            ).fetchall()
+        )
+
+    def last_learned(self) -> int:
+        """The number of the last label that was learned; 0 if there is none."""
+        row = self._sql.execute("SELECT max(seq) FROM labels WHERE NOT held_out").fetchone()
+        return int(row[0] or 0)
+
+    def arrivals_since(self, seq: int) -> list[int]:
+        """When the learned labels after this number arrived, in milliseconds since 1970."""
+        rows = self._sql.execute(
+            "SELECT arrived_ms FROM labels WHERE seq > ? AND NOT held_out", (seq,)
+        )
+        return [row[0] for row in rows]
+
+    def put_item(self, seq: int, held_out: bool, label: Label, features: Floats) -> None:
+        """Keep a listing for replay or judgement; it takes the place of an older version."""
+        self._sql.execute(
+            "INSERT OR REPLACE INTO items VALUES (?, ?, ?, ?, ?, ?)",
+            (label.listing_id, seq, held_out, label.text, label.label, features.tobytes()),
+        )
+
+    def put_features(self, listing_id: str, features: Floats) -> None:
+        """Replace the features of a kept listing."""
+        self._sql.execute(
+            "UPDATE items SET features = ? WHERE listing_id = ?", (features.tobytes(), listing_id)
+        )
+
+    def item_label(self, listing_id: str) -> str | None:
+        """The label of a kept listing."""
+        row = self._sql.execute(
+            "SELECT label FROM items WHERE listing_id = ?", (listing_id,)
+        ).fetchone()
+        return row[0] if row else None
+
+    def remove_item(self, listing_id: str) -> None:
+        """Keep a listing no longer."""
+        self._sql.execute("DELETE FROM items WHERE listing_id = ?", (listing_id,))
+
+    def forget(self, listing_id: str) -> None:
+        """Remove what is known of a listing; that some label was learned stays, without its name."""
+        self.remove_item(listing_id)
+        self._sql.execute("UPDATE labels SET listing_id = NULL WHERE listing_id = ?", (listing_id,))
+
+    def trim_holdout(self, size: int) -> None:
+        """Keep the newest listings of the hold-out."""
+        self._sql.execute(
+            "DELETE FROM items WHERE held_out AND listing_id NOT IN "
+            "(SELECT listing_id FROM items WHERE held_out ORDER BY seq DESC LIMIT ?)",
+            (size,),
+        )
+
+    def kept(self) -> list[tuple[str, str]]:
+        """Listing and label of the replay buffer, oldest first."""
+        return self._sql.execute(
+            "SELECT listing_id, label FROM items WHERE NOT held_out ORDER BY seq"
+        ).fetchall()
+
+    def holdout_size(self) -> int:
+        """How many listings are in the hold-out."""
+        row = self._sql.execute("SELECT count(*) FROM items WHERE held_out").fetchone()
+        return int(row[0])
+
+    def items(self, held_out: bool) -> Items:
+        """The replay buffer or the hold-out, oldest first."""
+        rows = self._sql.execute(
+            "SELECT listing_id, text, label, features FROM items WHERE held_out = ? ORDER BY seq",
+            (held_out,),
+        ).fetchall()
+        features = [np.frombuffer(row[3], np.float32) for row in rows]
+        return Items(
+            ids=[row[0] for row in rows],
+            texts=[row[1] for row in rows],
+            labels=[row[2] for row in rows],
+            features=np.stack(features) if rows else np.zeros((0, 0), np.float32),
+        )
+
+    def add_candidate(self, manifest: Manifest, outcome: str, last_seq: int) -> None:
+        """Keep a candidate with its figures; of very many only the newest stay."""
+        self._sql.execute(
+            "INSERT INTO candidates VALUES (?, ?, ?, ?, ?)",
+            (
+                manifest.release,
+                manifest.created_at.isoformat(),
+                outcome,
+                last_seq,
+                manifest.encode(),
+            ),
+        )
+        self._sql.execute(
+            "DELETE FROM candidates WHERE release NOT IN "
+            "(SELECT release FROM candidates ORDER BY release DESC LIMIT ?)",
+            (_CANDIDATES_KEPT,),
+        )
+
+    def last_seq_announced(self) -> int:
+        """The last label in the newest release that was announced; 0 if there is none."""
+        row = self._sql.execute(
+            "SELECT max(last_seq) FROM candidates WHERE outcome = 'announced'"
+        ).fetchone()
+        return int(row[0] or 0)
+
+    def _prepare(self) -> None:
+        self._sql.execute("PRAGMA journal_mode = WAL")
+        self._sql.execute("PRAGMA synchronous = FULL")
+        (found,) = self._sql.execute("PRAGMA user_version").fetchone()
+        if found == 0:
+            self._sql.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;")
+        elif found != VERSION:
+            raise ConfigurationError(
+                f"{self._path} is a trainer's database of version {found}; this roomstream reads "
+                f"version {VERSION}. Use the roomstream that made it, or another file with "
+                "TRAINER_DATABASE: it learns everything on 'labelled' again."
+            )
+
+    @contextlib.contextmanager
+    def _translated(self) -> Iterator[None]:
+        """Turn SQLite's errors into ours, in this one place."""
+        try:
+            yield
+        except sqlite3.OperationalError as error:
+            raise TryAgain(
+                f"The trainer's database {self._path} cannot be used: {error}. Check the disk's free "
+                "space and the file's permissions; nothing half-written is in it."
+            ) from error
+        except sqlite3.DatabaseError as error:
+            raise RoomstreamError(
+                f"The trainer's database {self._path} is damaged: {error}. Put back a copy of it, or "
+                "move it away: the trainer then learns everything on 'labelled' again."
+            ) from error
+
+
+def _lock(path: Path) -> int:
+    """Hold `<path>.lock` for as long as this process lives."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = os.open(path.with_name(path.name + ".lock"), os.O_CREAT | os.O_RDWR, 0o644)
+    except OSError as error:
+        raise ConfigurationError(
+            f"The trainer's database {path} cannot be made: {error}. Choose another place with "
+            "TRAINER_DATABASE."
+        ) from error
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(file)
+        if error.errno not in (errno.EAGAIN, errno.EACCES):
+            raise
+        raise TryAgain(
+            f"Another trainer uses {path}. One database has one trainer: stop the other one, or choose "
+            "another file with TRAINER_DATABASE."
+        ) from error
+    return file
+
+
+def encode_fact(value: Mapping[str, int] | Sequence[str]) -> bytes:
+    """Write a small fact."""
+    return msgspec.json.encode(value)

@@ -1,0 +1,282 @@
+"""Learn a mini-batch: predict, then learn, then keep, all of it or nothing."""
+
+import random
+from collections.abc import Callable, Sequence
+
+import msgspec
+import numpy as np
+import structlog
+
+from artefacts.graphs import Floats
+from runtime.records import Outbound, Record
+from trainer.database import Database, encode_fact
+from trainer.holdout import is_held_out
+from trainer.intake import Dead, Forget, Label, Notice, Objection, Skip, dead, read
+from trainer.learners import LEARNERS
+from trainer.learners.base import Learner
+from trainer.live import LiveRelease
+from trainer.metrics import TrainerMetrics
+from trainer.prequential import WINDOW, Prequential
+from trainer.replay import ReplayBuffer
+from trainer.settings import TrainerSettings
+
+_log = structlog.get_logger(__name__)
+
+_LEARNER, _NAME, _ENCODING, _SEEN, _FULL = "learner", "learner name", "encoding", "seen", "full"
+_REFIT_BATCH = 256
+
+Deliver = Callable[[Sequence[Outbound]], None]
+Encoded = list[tuple[Label, Floats]]
+
+
+class Learning:
+    """
+    The learner with everything that it remembers.
+
+    Args:
+        database: Where it is kept.
+        settings: How to learn.
+        prefix: What the names of topics begin with.
+        live: Its encoder makes the features.
+        deliver: Sends dead letters, and returns once the broker has them.
+        metrics: Where all is counted.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        settings: TrainerSettings,
+        prefix: str,
+        live: LiveRelease,
+        deliver: Deliver,
+        metrics: TrainerMetrics,
+    ) -> None:
+        self._database = database
+        self._settings = settings
+        self._prefix = prefix
+        self._deliver = deliver
+        self._metrics = metrics
+        self._prequential = Prequential(database.history(WINDOW))
+        self._replay = ReplayBuffer(
+            settings.replay_size, database.kept(), _counts(database.fact(_SEEN)), _names(database)
+        )
+        self.learner: Learner = LEARNERS[settings.learner]()
+        self.follow(live)
+        self._observe()
+
+    def follow(self, live: LiveRelease) -> None:
+        """
+        Learn with the encoder of this release from now on.
+
+        Where the encoder or the kind of learner changed, the kept listings are encoded again and the
+        learner is fitted to the replay buffer, with the classes as common as in the stream.
+        """
+        self._live = live
+        database = self._database
+        state, name = database.fact(_LEARNER), (database.fact(_NAME) or b"").decode()
+        same_encoding = (database.fact(_ENCODING) or b"").decode() == live.encoding
+        if state is not None and same_encoding and name == self._settings.learner:
+            self.learner = LEARNERS[name].from_state(state)
+        elif state is not None:
+            self._refit(encode_again=not same_encoding)
+        for label in live.manifest.labels:
+            self.learner.add_class(label)
+        with database.transaction():
+            self._keep_learner()
+
+    def step(self, records: Sequence[Record]) -> None:
+        """
+        Handle a mini-batch: dead letters first, then everything else in one transaction.
+
+        Raises:
+            TryAgain: Dead letters could not be delivered, or the disk is full. Nothing was learned.
+        """
+        with self._metrics.step_seconds.time():
+            notices = [read(record, self._prefix) for record in records]
+            labels = [notice for notice in notices if isinstance(notice, Label)]
+            encoded, dead_labels = self._encode(self._fresh(labels))
+            gone = [notice for notice in notices if isinstance(notice, Dead)] + dead_labels
+            self._deliver([each.letter for each in gone])
+            predicted = self._predict(encoded)
+            with self._database.transaction():
+                outcomes = self._take_in(encoded, predicted)
+                outcomes += [self._react(notice) for notice in notices]
+                self._keep_learner()
+                self._advance(records)
+        self._count(encoded, gone, outcomes, repeated=len(labels) - len(encoded) - len(dead_labels))
+
+    def _fresh(self, labels: Sequence[Label]) -> list[Label]:
+        """Leave out events that were learned before, or that come twice in this batch."""
+        known = self._database.known([label.event_id for label in labels])
+        fresh = {label.event_id: label for label in labels if label.event_id not in known}
+        return list(fresh.values())
+
+    def _encode(self, labels: Sequence[Label]) -> tuple[Encoded, list[Dead]]:
+        """Features of the labels that may be learned, and dead letters of the others."""
+        admitted: list[Label] = []
+        refused: list[Dead] = []
+        for label in labels:
+            fault = self._policy_fault(label.label, admitted)
+            if fault:
+                refused.append(dead(label.record, self._prefix, "label", *fault))
+            else:
+                admitted.append(label)
+        encoded: Encoded = []
+        features = self._live.encode([label.text for label in admitted]) if admitted else []
+        for label, row in zip(admitted, features, strict=True):
+            if row is None:
+                why = "The model's answer to this text is not a finite number."
+                refused.append(dead(label.record, self._prefix, "encode", "inference_failed", why))
+            else:
+                encoded.append((label, row))
+        return encoded, refused
+
+    def _policy_fault(self, label: str, admitted: Sequence[Label]) -> tuple[str, str] | None:
+        known = {*self.learner.classes, *(other.label for other in admitted)}
+        if label in known:
+            return None
+        if self._settings.unknown_labels == "refuse":
+            return "unknown_label", (
+                f"The label {label!r} is none of {', '.join(self.learner.classes)}, and "
+                "TRAINER_UNKNOWN_LABELS is 'refuse'."
+            )
+        if len(known) >= self._settings.max_classes:
+            return "too_many_classes", (
+                f"The label {label!r} would be class {len(known) + 1}; TRAINER_MAX_CLASSES is "
+                f"{self._settings.max_classes}."
+            )
+        return None
+
+    def _predict(self, encoded: Encoded) -> list[str | None]:
+        """What the learner says before it learns; nothing before its first example."""
+        if not encoded or not self._replay.counts():
+            return [None] * len(encoded)
+        features = np.stack([row for _, row in encoded])
+        classes = self.learner.classes
+        return [classes[index] for index in self.learner.logits(features).argmax(axis=1)]
+
+    def _take_in(self, encoded: Encoded, predicted: Sequence[str | None]) -> list[str]:
+        outcomes = []
+        to_learn: Encoded = []
+        for (label, features), guess in zip(encoded, predicted, strict=True):
+            held_out = is_held_out(label.listing_id, self._settings.holdout_share)
+            seq = self._database.add_label(label, held_out, guess)
+            self._prequential.add(label.label, guess)
+            outcomes.append("held_out" if held_out else "learned")
+            if held_out:
+                self._database.put_item(seq, True, label, features)
+            else:
+                to_learn.append((label, features))
+                self._offer(seq, label, features)
+        if to_learn:
+            rows = np.stack([row for _, row in to_learn])
+            self.learner.learn(rows, [label.label for label, _ in to_learn])
+        if len(to_learn) < len(encoded):
+            self._database.trim_holdout(self._settings.holdout_size)
+        return outcomes
+
+    def _offer(self, seq: int, label: Label, features: Floats) -> None:
+        chance = random.Random(label.event_id)  # noqa: S311 - reproducible, no secret
+        choice = self._replay.offer(label.listing_id, label.label, chance)
+        if choice.evict is not None:
+            self._database.remove_item(choice.evict)
+        if choice.keep:
+            self._database.put_item(seq, False, label, features)
+
+    def _react(self, notice: Notice) -> str:
+        if isinstance(notice, Forget):
+            self._replay.remove(notice.listing_id)
+            self._database.forget(notice.listing_id)
+            return "deletion"
+        if isinstance(notice, Objection):
+            if self._database.item_label(notice.listing_id) == notice.label:
+                self._replay.remove(notice.listing_id)
+                self._database.remove_item(notice.listing_id)
+            return "objection"
+        return "skipped" if isinstance(notice, Skip) else ""
+
+    def _keep_learner(self) -> None:
+        database = self._database
+        database.remember(_LEARNER, self.learner.state())
+        database.remember(_NAME, self._settings.learner.encode())
+        database.remember(_ENCODING, self._live.encoding.encode())
+        database.remember(_SEEN, encode_fact(self._replay.seen))
+        database.remember(_FULL, encode_fact(self._replay.full))
+
+    def _advance(self, records: Sequence[Record]) -> None:
+        offsets: dict[tuple[str, int], list[int]] = {}
+        for record in records:
+            offsets.setdefault((record.topic, record.partition), []).append(record.offset)
+        for (topic, partition), seen in offsets.items():
+            self._database.advance(topic, partition, min(seen), max(seen) + 1)
+
+    def _refit(self, encode_again: bool) -> None:
+        self.learner = LEARNERS[self._settings.learner]()
+        for label in self._live.manifest.labels:
+            self.learner.add_class(label)
+        if encode_again:
+            self._encode_again()
+        items = self._database.items(held_out=False)
+        _log.info("fitting the learner to the replay buffer", listings=len(items.ids))
+        for start in range(0, len(items.ids), _REFIT_BATCH):
+            end = start + _REFIT_BATCH
+            self.learner.learn(items.features[start:end], items.labels[start:end])
+        self.learner.expect(self._database.learned())
+
+    def _encode_again(self) -> None:
+        for held_out in (False, True):
+            items = self._database.items(held_out)
+            _log.info(
+                "encoding listings with the new encoder",
+                listings=len(items.ids),
+                kept_for="judgement" if held_out else "replay",
+            )
+            rows = self._live.encode(items.texts) if items.ids else []
+            with self._database.transaction():
+                for listing, row in zip(items.ids, rows, strict=True):
+                    if row is None:
+                        self._replay.remove(listing)
+                        self._database.remove_item(listing)
+                    else:
+                        self._database.put_features(listing, row)
+
+    def _count(
+        self, encoded: Encoded, gone: Sequence[Dead], outcomes: Sequence[str], repeated: int
+    ) -> None:
+        metrics = self._metrics
+        metrics.events.labels("repeated").inc(repeated)
+        metrics.events.labels("dead").inc(len(gone))
+        for each in gone:
+            metrics.dead_letters.labels(each.stage).inc()
+            _log.warning(
+                "dead letter",
+                stage=each.stage,
+                topic=each.record.topic,
+                partition=each.record.partition,
+                offset=each.record.offset,
+            )
+        for outcome in filter(None, outcomes):
+            metrics.events.labels(outcome).inc()
+        for label, _ in encoded:
+            metrics.labels.labels(label.label, label.origin).inc()
+        self._observe()
+
+    def _observe(self) -> None:
+        metrics = self._metrics
+        accuracy = self._prequential.accuracy()
+        if accuracy is not None:
+            metrics.accuracy.set(accuracy)
+        for label, recall in self._prequential.recall().items():
+            metrics.recall.labels(label).set(recall)
+        for label, count in self._replay.counts().items():
+            metrics.replay.labels(label).set(count)
+        metrics.holdout.set(self._database.holdout_size())
+
+
+def _counts(fact: bytes | None) -> dict[str, int]:
+    return msgspec.json.decode(fact, type=dict[str, int]) if fact else {}
+
+
+def _names(database: Database) -> list[str]:
+    fact = database.fact(_FULL)
+    return msgspec.json.decode(fact, type=list[str]) if fact else []

@@ -1,0 +1,102 @@
+"""The live release as the trainer needs it: its encoder to learn with, its head to compare with."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+
+from artefacts.cache import BlobCache
+from artefacts.classifier import Classifier
+from artefacts.errors import InferenceError
+from artefacts.graphs import Encoders, Floats
+from artefacts.manifest import ENCODER, TOKENIZER, Blob, Manifest
+from artefacts.store import Store
+from artefacts.tokenisation import Tokens
+from schemas.events import ReleaseAnnouncement
+from trainer.database import Items
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class LiveRelease:
+    """
+    A release that serves.
+
+    Attributes:
+        announcement: Says since when and why.
+        classifier: It, loaded.
+    """
+
+    announcement: ReleaseAnnouncement
+    classifier: Classifier
+
+    @property
+    def manifest(self) -> Manifest:
+        """What it is."""
+        return self.classifier.manifest
+
+    @property
+    def encoding(self) -> str:
+        """What decides the features of a text: encoder, tokenizer and length."""
+        blobs = self.manifest.blobs
+        parts = (blobs[ENCODER].digest, blobs[TOKENIZER].digest, str(self.manifest.max_length))
+        return " ".join(parts)
+
+    def encode(self, texts: list[str]) -> list[Floats | None]:
+        """
+        Turn texts into features, float32 (dim,) each.
+
+        Returns:
+            One a text, in order; None for a text that breaks the encoder, and for it alone.
+        """
+        tokens = self.classifier.tokenise(texts)
+        try:
+            return list(self.classifier.infer(tokens).features)
+        except InferenceError:
+            return [self._encode_alone(text) for text in tokens]
+
+    def answers(self, items: Items, tokens: list[Tokens]) -> list[str]:
+        """What it says of listings whose features are known."""
+        _, probabilities = self.classifier.head.of_tokens(items.features, tokens)
+        return [self.manifest.labels[index] for index in probabilities.argmax(axis=1)]
+
+    def _encode_alone(self, tokens: Tokens) -> Floats | None:
+        try:
+            features: Floats = self.classifier.infer([tokens]).features[0]
+        except InferenceError:
+            return None
+        return features
+
+
+class Releases:
+    """
+    Loads releases by their announcements.
+
+    Args:
+        cache: A local folder for parts of releases.
+        threads: Threads of one inference.
+    """
+
+    def __init__(self, cache: Path, threads: int) -> None:
+        self._cache = cache
+        self._threads = threads
+        self.encoders = Encoders()
+
+    def load(self, announcement: ReleaseAnnouncement) -> LiveRelease:
+        """
+        Fetch, check and load a release.
+
+        Raises:
+            ReleaseError: It is missing, damaged, or not what was announced.
+            StoreError: The store is out of reach.
+        """
+        store = Store(announcement.store)
+        manifest = store.manifest(announcement.release, announcement.manifest_digest)
+        fetch = BlobCache(store, self._cache).get
+        classifier = Classifier.load(manifest, fetch, self.encoders, self._threads)
+        return LiveRelease(announcement, classifier)
+
+    def fetch(self, announcement: ReleaseAnnouncement, blob: Blob) -> bytes:
+        """Read a part of a release that was announced."""
+        return BlobCache(Store(announcement.store), self._cache).get(blob)

@@ -1,0 +1,216 @@
+"""The learner becomes a candidate, is judged, and is announced if it passes."""
+
+import time
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import msgspec
+import numpy as np
+import structlog
+
+from artefacts.classifier import Classifier
+from artefacts.manifest import ENCODER, HEAD, TOKENIZER, Blob, GateResult, Lineage, Manifest
+from artefacts.store import Store, new_release_id
+from artefacts.tokenisation import Tokens
+from runtime.announcements import announce
+from runtime.settings import KafkaSettings, SharedSettings
+from schemas.errors import RoomstreamError
+from schemas.events import ReleaseAnnouncement
+from trainer.database import Database, Items
+from trainer.gate import Bounds, judge, judge_first
+from trainer.learners.base import Learner
+from trainer.live import LiveRelease, Releases
+from trainer.metrics import TrainerMetrics
+from trainer.provenance import library_versions, with_golden
+from trainer.settings import TrainerSettings
+
+_log = structlog.get_logger(__name__)
+
+HEAD_TOLERANCE = 1e-4
+"""How far a logit of the exported head may be from the learner's, relative to logits over 1."""
+
+
+class Publishing:
+    """
+    Makes releases of what was learned.
+
+    Args:
+        kafka: Where they are announced.
+        shared: The store, and the topics' prefix.
+        settings: How often, and what a release must show.
+        database: What was learned, and where candidates are kept.
+        releases: Loads the candidate as a worker would.
+        metrics: Where outcomes are counted.
+    """
+
+    def __init__(
+        self,
+        kafka: KafkaSettings,
+        shared: SharedSettings,
+        settings: TrainerSettings,
+        database: Database,
+        releases: Releases,
+        metrics: TrainerMetrics,
+    ) -> None:
+        self._kafka = kafka
+        self._shared = shared
+        self._settings = settings
+        self._database = database
+        self._releases = releases
+        self._metrics = metrics
+        self._store = Store(shared.store)
+        self._judged_seq = database.last_seq_announced()
+        self._not_before = 0.0
+
+    def due(self, live: LiveRelease) -> bool:
+        """Whether there is something new, it is time, and nobody pinned the live release."""
+        return (
+            not live.announcement.pinned
+            and time.monotonic() >= self._not_before
+            and self._database.last_learned() > self._judged_seq
+        )
+
+    def run(self, learner: Learner, live: LiveRelease) -> LiveRelease:
+        """
+        Make a candidate and judge it; announce it if it passes.
+
+        Returns:
+            What is live now: the new release, or the one before.
+
+        Raises:
+            StoreError: It could not be published; nothing half-written remains visible.
+            TryAgain: It could not be announced.
+            RoomstreamError: The exported head is not the learner: a bug.
+        """
+        started = time.perf_counter()
+        last_seq = self._database.last_learned()
+        candidate = self._make(learner, live)
+        holdout = self._database.items(held_out=True)
+        tokens = candidate.tokenise(holdout.texts)
+        _check_head(learner, candidate, holdout, tokens)
+        manifest = msgspec.structs.replace(
+            candidate.manifest, evaluation=self._judge(candidate, live, holdout, tokens)
+        )
+        self._judged_seq = last_seq
+        self._not_before = time.monotonic() + self._settings.release_interval_seconds
+        if all(result.passed for result in manifest.evaluation):
+            live = self._announce(replace(candidate, manifest=manifest), last_seq)
+            self._metrics.publish_seconds.observe(time.perf_counter() - started)
+        else:
+            self._refuse(manifest, last_seq)
+        return live
+
+    def _make(self, learner: Learner, live: LiveRelease) -> Classifier:
+        """The candidate, loaded as a worker would load it."""
+        base = live.manifest
+        head = learner.head()
+        created_at = datetime.now(UTC)
+        manifest = Manifest(
+            release=new_release_id(created_at, Blob.of(head)),
+            created_at=created_at,
+            labels=learner.classes,
+            max_length=base.max_length,
+            feature_dimensions=base.feature_dimensions,
+            class_prior=learner.prior(),
+            review_below=base.review_below,
+            blobs={
+                ENCODER: base.blobs[ENCODER],
+                TOKENIZER: base.blobs[TOKENIZER],
+                HEAD: self._store.put(head),
+            },
+            parent=base.release,
+            base_model=base.base_model,
+            learner=learner.name,
+            lineage=Lineage(
+                ranges=self._database.ranges(), labels_by_class=self._database.learned()
+            ),
+            versions=library_versions(),
+        )
+
+        def fetch(blob: Blob) -> bytes:
+            if blob == manifest.blobs[HEAD]:
+                return head
+            return self._releases.fetch(live.announcement, blob)
+
+        manifest = with_golden(manifest, fetch, self._releases.encoders)
+        return Classifier.load(manifest, fetch, self._releases.encoders, self._settings.threads)
+
+    def _judge(
+        self, candidate: Classifier, live: LiveRelease, holdout: Items, tokens: list[Tokens]
+    ) -> list[GateResult]:
+        settings = self._settings
+        if live.manifest.learner == "untrained":
+            results = judge_first(
+                candidate.manifest.lineage.labels_by_class,
+                live.manifest.labels,
+                settings.first_labels_per_class,
+                settings.first_labels,
+            )
+        else:
+            results = judge(
+                holdout.labels,
+                LiveRelease(live.announcement, candidate).answers(holdout, tokens),
+                live.answers(holdout, tokens),
+                Bounds(
+                    settings.max_accuracy_loss,
+                    settings.max_recall_loss,
+                    settings.min_recall_items,
+                ),
+            )
+        for result in results:
+            self._metrics.gates.labels(result.gate, "passed" if result.passed else "failed").inc()
+        return results
+
+    def _announce(self, candidate: Classifier, last_seq: int) -> LiveRelease:
+        manifest = candidate.manifest
+        announcement = ReleaseAnnouncement(
+            channel="live",
+            release=manifest.release,
+            manifest_digest=self._store.publish(manifest),
+            store=self._shared.store,
+            why=f"learned {sum(manifest.lineage.labels_by_class.values())} labels",
+            announced_at=datetime.now(UTC),
+        )
+        announce(self._kafka, self._shared.topic_prefix, announcement)
+        now_ms = time.time() * 1000
+        self._store.point("live", manifest.release)
+        for arrived_ms in self._database.arrivals_since(self._database.last_seq_announced()):
+            self._metrics.label_to_live_seconds.observe(max(0.0, (now_ms - arrived_ms) / 1000))
+        with self._database.transaction():
+            self._database.add_candidate(manifest, "announced", last_seq)
+        self._metrics.releases.labels("announced").inc()
+        _log.info(
+            "release announced",
+            release=manifest.release,
+            parent=manifest.parent,
+            labels=sum(manifest.lineage.labels_by_class.values()),
+            gates={result.gate: result.why for result in manifest.evaluation},
+        )
+        return LiveRelease(announcement, candidate)
+
+    def _refuse(self, manifest: Manifest, last_seq: int) -> None:
+        with self._database.transaction():
+            self._database.add_candidate(manifest, "refused", last_seq)
+        self._metrics.releases.labels("refused").inc()
+        _log.info(
+            "candidate refused: the live release stays",
+            candidate=manifest.release,
+            live=manifest.parent,
+            gates={result.gate: result.why for result in manifest.evaluation if not result.passed},
+        )
+
+
+def _check_head(
+    learner: Learner, candidate: Classifier, holdout: Items, tokens: list[Tokens]
+) -> None:
+    """Compare the exported head with the learner on the hold-out."""
+    if not tokens:
+        return
+    found, _ = candidate.head.of_tokens(holdout.features, tokens)
+    expected = learner.logits(holdout.features)
+    difference = float((np.abs(found - expected) / np.maximum(1, np.abs(expected))).max())
+    if not difference <= HEAD_TOLERANCE:
+        raise RoomstreamError(
+            f"This is a bug: the exported head differs from the learner {learner.name} by "
+            f"{difference:.1e}, allowed are {HEAD_TOLERANCE:.0e}. Nothing was published."
+        )

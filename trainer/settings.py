@@ -1,0 +1,103 @@
+"""The settings of the trainer."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
+from pydantic_settings import SettingsConfigDict
+
+from runtime.settings import Settings, data_folder
+
+
+class TrainerSettings(Settings):
+    """How the trainer learns and when it publishes."""
+
+    model_config = SettingsConfigDict(env_prefix="TRAINER_")
+
+    database: Annotated[
+        Path,
+        Field(
+            description="The SQLite file with labels, replay buffer, hold-out, learner and offsets."
+        ),
+    ] = Field(default_factory=lambda: data_folder() / "trainer.sqlite")
+    learner: Annotated[Literal["slda"], Field(description="What learns: slda.")] = "slda"
+    metrics_port: Annotated[
+        int,
+        Field(
+            ge=0, le=65535, description="Port of /metrics, /healthz and /readyz; 0: any free one."
+        ),
+    ] = 9200
+    unknown_labels: Annotated[
+        Literal["admit", "refuse"],
+        Field(
+            description="A label that no release knows becomes a class (admit), or its event a dead "
+            "letter (refuse)."
+        ),
+    ] = "admit"
+    max_classes: Annotated[
+        int,
+        Field(ge=2, le=10_000, description="Labels beyond so many classes become dead letters."),
+    ] = 200
+    replay_size: Annotated[
+        int, Field(ge=1, description="The most labelled listings in the replay buffer.")
+    ] = 2_000
+    holdout_share: Annotated[
+        float,
+        Field(
+            gt=0,
+            lt=1,
+            description="The share of listings kept from learning, to judge releases by.",
+        ),
+    ] = 0.1
+    holdout_size: Annotated[
+        int, Field(ge=1, description="The most listings in the hold-out; the oldest go first.")
+    ] = 1_000
+    release_interval_seconds: Annotated[
+        float, Field(ge=0, description="The least time between two candidates.")
+    ] = 2.0
+    first_labels_per_class: Annotated[
+        int,
+        Field(
+            ge=1,
+            description="The first release waits for so many labels of every known class …",
+        ),
+    ] = 5
+    first_labels: Annotated[int, Field(ge=1, description="… or for so many labels in all.")] = 100
+    max_accuracy_loss: Annotated[
+        float,
+        Field(
+            ge=0,
+            le=1,
+            description="A candidate's hold-out accuracy may be so much lower than the live one's.",
+        ),
+    ] = 0.01
+    max_recall_loss: Annotated[
+        float,
+        Field(
+            ge=0,
+            le=1,
+            description="The recall of a class on the hold-out may be so much lower than the live one's.",
+        ),
+    ] = 0.05
+    min_recall_items: Annotated[
+        int,
+        Field(
+            ge=1,
+            description="Classes with fewer hold-out listings are judged together: a recall of three "
+            "listings says little.",
+        ),
+    ] = 20
+    max_batch: Annotated[
+        int, Field(ge=1, le=4096, description="The most events of one mini-batch.")
+    ] = 64
+    threads: Annotated[int, Field(ge=1, le=64, description="Threads of one inference.")] = 1
+    release_wait_seconds: Annotated[
+        float, Field(ge=0, description="How long to wait at start for a release to be announced.")
+    ] = 60
+    watchdog_seconds: Annotated[
+        float,
+        Field(
+            gt=0,
+            description="A step that takes longer than this ends the process with exit code 75.",
+        ),
+    ] = 120
