@@ -136,7 +136,7 @@ class ReviewRequest(Event, frozen=True, kw_only=True):
     propensity: Propensity
     release: ReleaseId
     input: InputPosition
-    requested_at: Timestamp
+    requested_at: Annotated[Timestamp, Meta(description="When the worker asked.")]
 
 
 class LabelledEvent(Event, frozen=True, kw_only=True):
@@ -163,7 +163,7 @@ class Feedback(Event, frozen=True, kw_only=True):
     description: Description | None = None
     label: Annotated[Label, Meta(description="The label that was shown.")]
     accepted: Annotated[bool, Meta(description="true: the label is right; false: it is wrong.")]
-    labelled_at: Timestamp
+    labelled_at: Annotated[Timestamp, Meta(description="When the person said so.")]
     propensity: Propensity | None = None
 
 
@@ -172,13 +172,16 @@ class Deletion(Event, frozen=True, kw_only=True):
 
     event_id: EventId
     listing_id: ListingId
-    deleted_at: Timestamp
+    deleted_at: Annotated[Timestamp, Meta(description="When it was deleted upstream.")]
 
 
 class ReleaseAnnouncement(Event, frozen=True, kw_only=True):
     """Which release serves on a channel from now on. The last one on the topic counts."""
 
-    channel: Literal["live", "shadow", "canary"]
+    channel: Annotated[
+        Literal["live", "shadow", "canary"],
+        Meta(description="live: the release that answers. shadow and canary are not served yet."),
+    ]
     release: ReleaseId
     manifest_digest: Annotated[
         str,
@@ -195,4 +198,4 @@ class ReleaseAnnouncement(Event, frozen=True, kw_only=True):
         ),
     ] = False
     why: Annotated[str, Meta(max_length=1_000, description="The reason, in plain words.")]
-    announced_at: Timestamp
+    announced_at: Annotated[Timestamp, Meta(description="When it was announced.")]

@@ -155,6 +155,7 @@ class Publishing:
                     settings.max_accuracy_loss,
                     settings.max_recall_loss,
                     settings.min_recall_items,
+                    settings.noise_items,
                 ),
             )
         for result in results:

@@ -87,6 +87,14 @@ class TrainerSettings(Settings):
             "listings says little.",
         ),
     ] = 20
+    noise_items: Annotated[
+        int,
+        Field(
+            ge=0,
+            description="A loss of so many hold-out listings is chance, however large a share of a "
+            "small hold-out it is.",
+        ),
+    ] = 2
     max_batch: Annotated[
         int, Field(ge=1, le=4096, description="The most events of one mini-batch.")
     ] = 64
