@@ -27,9 +27,6 @@ from schemas.codec import Rejected, decode
 from schemas.events import Classification, LabelledEvent
 from schemas.topics import Topic
 
-pytest.importorskip("roomstream.__main__", reason="the command line is not built yet (issue 3)")
-
-
 EVENTS = 700
 
 
