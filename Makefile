@@ -8,7 +8,7 @@ ARGS ?=
 PACKAGES := schemas artefacts runtime workers trainer roomstream
 SOURCES := pyproject.toml README.md LICENSE $(shell find $(PACKAGES) -type f -not -path '*/__pycache__/*')
 
-.PHONY: help install demo test check clean
+.PHONY: help install demo test check bench clean
 .DEFAULT_GOAL := help
 
 help:  ## Show this list
@@ -28,6 +28,9 @@ check: install  ## Lint, types, layers, and that generated files are current
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/roomstream schemas export --check schemas
+
+bench: install  ## Measure against ONNX Runtime alone (make bench ARGS="--listings my-listings.csv.gz")
+	$(BIN)/python bench/serving.py $(ARGS)
 
 clean:  ## Remove .venv and everything that was built
 	rm -rf $(VENV) dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
