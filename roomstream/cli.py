@@ -20,8 +20,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
     help="Says what kind of room each listing on Kafka is, and keeps learning from labels.\n\n"
-    "Every option is also an environment variable; --help of a command shows both. Secrets are only "
-    "variables: KAFKA_SASL_PASSWORD, KAFKA_SSL_KEY_PASSWORD. Exit codes: 0 done, 1 failed, "
+    "Every setting is an option and an environment variable; --help of a command shows both. Secrets "
+    "are only variables: KAFKA_SASL_PASSWORD, KAFKA_SSL_KEY_PASSWORD. Exit codes: 0 done, 1 failed, "
     "2 usage or configuration, 3 release missing or refused, 75 try again.",
 )
 app.command()(demo)

@@ -3,6 +3,7 @@
 import functools
 import inspect
 from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 import typer
@@ -63,13 +64,13 @@ def _key(cls: type[Settings], name: str) -> str:
 
 
 def _parameter(cls: type[Settings], name: str) -> inspect.Parameter:
-    field = cls.model_fields[name]
     option = typer.Option(
         f"--{name.replace('_', '-')}",
         envvar=env_name(cls, name),
-        help=field.description,
-        metavar=_metavar(field),
-        show_default=_default(field),
+        help=_help(cls, name),
+        metavar=_metavar(cls.model_fields[name]),
+        show_default=False,
+        show_envvar=False,
         rich_help_panel=PANELS[cls.__name__],
     )
     return inspect.Parameter(
@@ -80,22 +81,31 @@ def _parameter(cls: type[Settings], name: str) -> inspect.Parameter:
     )
 
 
-def _default(field: FieldInfo) -> str | bool:
-    value = field.get_default(call_default_factory=True)
-    if value is None or value == "":
-        return False
+def _help(cls: type[Settings], name: str) -> str:
+    """Description, choices, variable and default; columns of their own would cut long ones."""
+    field = cls.model_fields[name]
+    choices = f" One of {', '.join(_choices(field))}." if len(_choices(field)) > 1 else ""
+    default = field.get_default(call_default_factory=True)
+    says = "" if default in (None, "") else f", default {_shown(default)}"
+    return f"{field.description}{choices} [{env_name(cls, name)}{says}]"
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, Path):
+        return str(value).replace(str(Path.home()), "~", 1)
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _metavar(field: FieldInfo) -> str:
     types = _types(field.annotation)
-    choices = [
-        str(choice) for kind in types if get_origin(kind) is Literal for choice in get_args(kind)
-    ]
-    if choices:
-        return "|".join(choices)
-    names = {bool: "true|false", int: "INTEGER", float: "NUMBER"}
-    return next((names[kind] for kind in types if kind in names), "TEXT")
+    names = {bool: "true|false", int: "INT", float: "NUMBER", Path: "PATH"}
+    found = next((names[kind] for kind in types if kind in names), "TEXT")
+    return "CHOICE" if _choices(field) else found
+
+
+def _choices(field: FieldInfo) -> list[str]:
+    literals = [kind for kind in _types(field.annotation) if get_origin(kind) is Literal]
+    return [str(choice) for kind in literals for choice in get_args(kind)]
 
 
 def _types(annotation: Any) -> tuple[Any, ...]:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from roomstream.commands.output import notes, out
+from roomstream.commands.output import Json, notes, out, print_json
 from roomstream.listings import read_listings
 from roomstream.live import live_announcement, make_live
 from roomstream.options import with_settings
@@ -50,13 +50,19 @@ def import_(
     replace: Annotated[
         bool, typer.Option("--replace", help="Import even if a release is live already.")
     ] = False,
+    as_json: Json = False,
 ) -> None:
     """Make a release from a DistilBERT, publish it and announce it as live."""
     live = live_announcement(kafka, shared)
     if live is not None and not replace:
-        out.print(
-            f"Release {live.release} is live already: nothing was done. Use --replace to import anyway."
-        )
+        if as_json:
+            print_json({"release": live.release, "imported": False})
+        else:
+            out.print(
+                f"Release {live.release} is live already: nothing was done. Use --replace to import "
+                "anyway.",
+                soft_wrap=True,
+            )
         return
     try:
         from trainer.base_import import import_base
@@ -79,7 +85,11 @@ def import_(
     imported.publish(Store(shared.store))
     release = imported.manifest.release
     make_live(kafka, shared, release, f"imported from {source}")
-    out.print(f"Release {release} ({', '.join(imported.manifest.labels)}) is live.", soft_wrap=True)
+    labels_text = ", ".join(imported.manifest.labels)
+    if as_json:
+        print_json({"release": release, "imported": True, "labels": imported.manifest.labels})
+    else:
+        out.print(f"Release {release} ({labels_text}) is live.", soft_wrap=True)
 
 
 def _examples(path: Path | None) -> list[tuple[str, str]]:

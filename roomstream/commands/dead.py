@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import typer
 
-from roomstream.commands.output import Json, out, print_json, print_table
+from roomstream.commands.output import Json, counting, out, print_json, print_table
 from roomstream.options import with_settings
 from roomstream.reading import TopicReader
 from runtime.dead_letters import DeadLetter, read_dead_letter
@@ -30,8 +30,11 @@ def show(kafka: KafkaSettings, shared: SharedSettings, as_json: Json = False) ->
     """Group the dead letters by stage, error and disposition, with one example of each."""
     require_topics(kafka, shared.topic_prefix)
     groups: dict[_Group, list[DeadLetter]] = defaultdict(list)
-    with TopicReader(kafka, shared.topic_prefix, Topic.DEAD) as reader:
-        for record in reader.read_to_end():
+    with (
+        TopicReader(kafka, shared.topic_prefix, Topic.DEAD) as reader,
+        counting("dead letters read") as counted,
+    ):
+        for record in counted(reader.read_to_end()):
             letter = read_dead_letter(record)
             key = _Group(letter.stage, letter.error, letter.disposition, letter.topic)
             groups[key].append(letter)

@@ -1,11 +1,12 @@
 """`roomstream listings`: listings from files."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from roomstream.commands.output import out
+from roomstream.commands.output import Json, counting, out, print_json
 from roomstream.listings import read_listings
 from roomstream.options import with_settings
 from roomstream.sending import send_listings
@@ -36,9 +37,14 @@ def send(
         typer.Option(min=0, max=1, help="The share of listings whose label is sent to be learned."),
     ] = 0.0,
     seed: Annotated[int, typer.Option(help="Chooses that share.")] = 1,
+    as_json: Json = False,
 ) -> None:
     """Send the listings of a file as events, in file order."""
-    listings = read_listings(file)
     require_topics(kafka, shared.topic_prefix)
-    sent = send_listings(kafka, shared.topic_prefix, listings, rate, labelled, seed)
-    out.print(f"Sent {sent.events:,} listings and {sent.labels:,} labels.")
+    with counting("listings sent") as counted:
+        listings = counted(read_listings(file))
+        sent = send_listings(kafka, shared.topic_prefix, listings, rate, labelled, seed)
+    if as_json:
+        print_json(asdict(sent))
+    else:
+        out.print(f"Sent {sent.events:,} listings and {sent.labels:,} labels.")

@@ -1,13 +1,17 @@
 """What commands print: tables and JSON on standard output, notes on standard error."""
 
+import contextlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import typer
 from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
+
+T = TypeVar("T")
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 
@@ -33,3 +37,18 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Non
 def moment(time: datetime) -> str:
     """Write a time for people."""
     return time.strftime("%Y-%m-%d %H:%M:%S %Z")
+
+
+@contextlib.contextmanager
+def counting(what: str) -> Iterator[Callable[[Iterable[T]], Iterator[T]]]:
+    """Show on standard error how many items have passed, while the block runs on a terminal."""
+    columns = (SpinnerColumn(), TextColumn("{task.completed:,.0f} {task.description}"))
+    with Progress(*columns, TimeElapsedColumn(), console=notes, transient=True) as progress:
+        task = progress.add_task(what, total=None)
+
+        def counted(items: Iterable[T]) -> Iterator[T]:
+            for item in items:
+                yield item
+                progress.advance(task)
+
+        yield counted

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import msgspec
 import typer
+from rich.markup import escape
 
 from artefacts.errors import ReleaseError, ReleaseMissing
 from artefacts.manifest import Manifest
@@ -76,9 +77,13 @@ def promote(
         bool,
         typer.Option("--pin", help="The trainer announces nothing newer until you promote again."),
     ] = False,
+    as_json: Json = False,
 ) -> None:
     """Make a release live. Without --pin, the trainer may go on from there."""
-    make_live(kafka, shared, release, why or "promoted by an operator", pinned=pin)
+    live = make_live(kafka, shared, release, why or "promoted by an operator", pinned=pin)
+    if as_json:
+        print_json(msgspec.to_builtins(live))
+        return
     out.print(f"Release {release} is live{' and pinned' if pin else ''}.", soft_wrap=True)
 
 
@@ -91,6 +96,7 @@ def rollback(
         str | None, typer.Option(help="A release; without it the one before the live one.")
     ] = None,
     why: Why = None,
+    as_json: Json = False,
 ) -> None:
     """Go back to an earlier release, and pin it, so that the trainer does not undo it."""
     live = live_announcement(kafka, shared)
@@ -100,7 +106,10 @@ def rollback(
         raise ConfigurationError(
             f"Release {current} has none before it. Choose one of 'roomstream releases list' with --to."
         )
-    make_live(kafka, shared, target, why or f"rolled back from {current}", pinned=True)
+    announced = make_live(kafka, shared, target, why or f"rolled back from {current}", pinned=True)
+    if as_json:
+        print_json(msgspec.to_builtins(announced))
+        return
     out.print(
         f"Release {target} is live and pinned instead of {current}. The trainer learns on but announces "
         "nothing until you run 'roomstream releases promote'.",
@@ -115,22 +124,36 @@ def verify(
     releases: Annotated[
         list[str] | None, typer.Argument(help="Their ids; without any, all of the store.")
     ] = None,
+    as_json: Json = False,
 ) -> None:
     """Read every part of releases, check digests, load them and run their golden inputs here."""
+    store = Store(shared.store)
+    faults = {}
+    for release in releases or store.releases():
+        faults[release] = _fault(store, release)
+        if not as_json:
+            out.print(_verdict(release, faults[release]), soft_wrap=True)
+    if as_json:
+        print_json([{"release": name, "fault": fault} for name, fault in faults.items()])
+    if any(faults.values()):
+        raise typer.Exit(ExitCode.RELEASE)
+
+
+def _fault(store: Store, release: str) -> str | None:
+    """What is wrong with a release, if anything."""
     from artefacts.classifier import Classifier
 
-    store = Store(shared.store)
-    faults = 0
-    for release in releases or store.releases():
-        try:
-            Classifier.load(store.manifest(release), store.get)
-        except ReleaseError as error:
-            faults += 1
-            out.print(f"[red]refused[/] {release}: {error}", soft_wrap=True)
-        else:
-            out.print(f"[green]ok[/]      {release}", soft_wrap=True)
-    if faults:
-        raise typer.Exit(ExitCode.RELEASE)
+    try:
+        Classifier.load(store.manifest(release), store.get)
+    except ReleaseError as error:
+        return str(error)
+    return None
+
+
+def _verdict(release: str, fault: str | None) -> str:
+    return (
+        f"[red]refused[/] {release}: {escape(fault)}" if fault else f"[green]ok[/]      {release}"
+    )
 
 
 def _id(release: str, live: ReleaseAnnouncement | None) -> str:

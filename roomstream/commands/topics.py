@@ -26,9 +26,13 @@ def create(
     replication_factor: Annotated[
         int, typer.Option(min=-1, help="Copies of each partition; -1: as the brokers are set.")
     ] = -1,
+    as_json: Json = False,
 ) -> None:
     """Make the topics that are missing. Those that exist are left as they are."""
     statuses = create_topics(kafka, shared.topic_prefix, partitions, replication_factor)
+    if as_json:
+        print_json([_facts(status) | {"created": status.created} for status in statuses])
+        return
     _show(statuses)
     made = sum(status.created for status in statuses)
     out.print(f"{made} created, {len(statuses) - made} were there.")

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -125,6 +126,7 @@ def test_releases_are_listed_promoted_rolled_back_and_verified(
     table = roomstream("releases", "list")
     shown = roomstream("releases", "show", old)
     verified = roomstream("releases", "verify")
+    facts = roomstream.json("releases", "verify")
 
     assert {old: False, new: True} == {name: item["live"] for name, item in listed.items()}
     assert listed[new]["why"] == "learned 100 labels"
@@ -135,6 +137,7 @@ def test_releases_are_listed_promoted_rolled_back_and_verified(
     assert "Private room" in shown.stdout
     assert verified.returncode == 0
     assert verified.stdout.count("ok") == 2
+    assert [{"release": old, "fault": None}, {"release": new, "fault": None}] == facts
 
 
 @pytest.mark.usefixtures("topics")
@@ -196,6 +199,7 @@ def test_listings_and_labels_are_sent_from_a_file(
 
     assert done.returncode == 0, done.stderr
     assert "Sent 20 listings and 20 labels." in done.stdout
+    assert roomstream.json("listings", "send", str(file)) == {"events": 20, "labels": 0}
     assert (len(listings), len(labels)) == (20, 20)
 
 
@@ -284,3 +288,19 @@ def test_help_shows_variables_and_never_secrets(on_embedded: Command) -> None:
     assert "9100" in done.stdout
     assert "hunter2" not in done.stdout
     assert "--sasl-password " not in done.stdout
+
+
+@pytest.mark.parametrize(
+    "command", ["demo", "worker", "trainer", "classify", "base import", "listings send"]
+)
+def test_help_shows_all_variables_on_a_narrow_terminal(on_embedded: Command, command: str) -> None:
+    """With 80 columns every variable can still be copied from --help."""
+    done = on_embedded(*command.split(), "--help", COLUMNS="80")
+    cut = [
+        line
+        for line in done.stdout.splitlines()
+        if re.search(r"(KAFKA|STREAM|WORKER|TRAINER)_[A-Z_]*…", line)
+    ]
+
+    assert done.returncode == 0
+    assert cut == []
