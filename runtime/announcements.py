@@ -1,13 +1,13 @@
 """The `releases` topic: which release serves on which channel."""
 
 import time
-from collections.abc import Iterable
 
 import structlog
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.errors import KafkaError
 
 from runtime.kafka import kafka_arguments
+from runtime.records import Record, polled
 from runtime.settings import KafkaSettings
 from schemas.codec import decode, encode
 from schemas.errors import TryAgain
@@ -102,14 +102,8 @@ class Announcements:
         Returns:
             Those that came, in order; what cannot be read is logged and passed over.
         """
-        batches = self._consumer.poll(timeout_ms=int(timeout_seconds * 1000))
-        return [
-            event
-            for records in batches.values()
-            for record in records
-            if record.value is not None
-            and (event := _read(record.value, record.headers, record.offset))
-        ]
+        records = polled(self._consumer.poll(timeout_ms=int(timeout_seconds * 1000)))
+        return [event for record in records if (event := _read(record))]
 
     def close(self) -> None:
         """Leave."""
@@ -145,11 +139,11 @@ def announce(settings: KafkaSettings, prefix: str, announcement: ReleaseAnnounce
         ) from error
 
 
-def _read(
-    value: bytes, headers: Iterable[tuple[str, bytes]], offset: int
-) -> ReleaseAnnouncement | None:
-    event = decode(Topic.RELEASES, value, list(headers))
+def _read(record: Record) -> ReleaseAnnouncement | None:
+    if record.value is None:
+        return None
+    event = decode(Topic.RELEASES, record.value, record.headers)
     if isinstance(event, ReleaseAnnouncement):
         return event
-    _log.warning("announcement passed over", offset=offset, why=str(event))
+    _log.warning("announcement passed over", offset=record.offset, why=str(event))
     return None

@@ -1,6 +1,8 @@
 """The shapes that both services move: a message as it came in, a message to send."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from schemas.codec import SCHEMA_HEADER
 
@@ -44,3 +46,20 @@ class Outbound:
 def forwarded(headers: HeaderTuple) -> HeaderTuple:
     """The headers of an input that travel to its outputs: all but the schema, such as traceparent."""
     return tuple(header for header in headers if header[0] != SCHEMA_HEADER)
+
+
+def polled(batches: Mapping[Any, Sequence[Any]]) -> list[Record]:
+    """What a poll of kafka-python brought, in order within each partition."""
+    return [
+        Record(
+            record.topic,
+            record.partition,
+            record.offset,
+            record.key,
+            record.value,
+            tuple(record.headers or ()),
+            record.timestamp,
+        )
+        for batch in batches.values()
+        for record in batch
+    ]

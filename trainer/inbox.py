@@ -8,7 +8,7 @@ from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError
 
 from runtime.kafka import kafka_arguments
-from runtime.records import Record
+from runtime.records import Record, polled
 from runtime.settings import KafkaSettings
 from schemas.errors import TryAgain
 from schemas.topics import Topic
@@ -70,19 +70,7 @@ class Inbox:
             batches = self._consumer.poll(timeout_ms=int(timeout_seconds * 1000))
         except KafkaError as error:
             raise self._failed(error) from error
-        return [
-            Record(
-                record.topic,
-                record.partition,
-                record.offset,
-                record.key,
-                record.value,
-                tuple(record.headers or ()),
-                record.timestamp,
-            )
-            for batch in batches.values()
-            for record in batch
-        ]
+        return polled(batches)
 
     def lag(self) -> dict[tuple[str, int], int]:
         """How many messages of each (topic, partition) were not polled yet."""
