@@ -25,10 +25,11 @@ def print_json(value: Any) -> None:
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """Print rows under their columns; long cells are folded, never cut."""
+    """Print rows under their columns; the first cell stays whole, long others are folded, never cut."""
     table = Table(*columns, box=None, pad_edge=False, header_style="bold")
     for column in table.columns:
         column.overflow = "fold"
+    table.columns[0].no_wrap = True
     for row in rows:
         table.add_row(*(str(cell) for cell in row))
     out.print(table)

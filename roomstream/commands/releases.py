@@ -32,11 +32,10 @@ def show_all(kafka: KafkaSettings, shared: SharedSettings, as_json: Json = False
         print_json([_facts(manifest, live) for manifest in manifests])
         return
     print_table(
-        ("release", "created", "learner", "labels", "gates", ""),
+        ("release", "learner", "labels", "gates passed", "state"),
         [
             (
                 manifest.release,
-                moment(manifest.created_at),
                 manifest.learner,
                 f"{sum(manifest.lineage.labels_by_class.values()):,}",
                 _gates(manifest),
@@ -188,7 +187,7 @@ def _gates(manifest: Manifest) -> str:
     if not manifest.evaluation:
         return "none"
     passed = sum(result.passed for result in manifest.evaluation)
-    return f"{passed} of {len(manifest.evaluation)} passed"
+    return f"{passed} of {len(manifest.evaluation)}"
 
 
 def _state(manifest: Manifest, live: ReleaseAnnouncement | None) -> str:
