@@ -9,7 +9,7 @@ from artefacts.cache import BlobCache
 from artefacts.errors import DigestMismatch, ReleaseMissing, StoreError
 from artefacts.manifest import Blob
 from artefacts.store import Store
-from tests.artefacts.test_store import overwrite_blob
+from tests.stores import overwrite_blob
 
 DATA = b"the head of a release" * 100
 

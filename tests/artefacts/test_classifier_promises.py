@@ -13,8 +13,8 @@ from artefacts.classifier import GOLDEN_TOLERANCE, Classifier
 from artefacts.errors import DigestMismatch, ReleaseMissing, ReleaseRefused
 from artefacts.manifest import ENCODER, HEAD, ROLES, TOKENIZER, Blob, Golden, Manifest
 from artefacts.store import Store
-from tests.artefacts.test_store import overwrite_blob
 from tests.releases import DIMENSIONS, KABOOM, ROOM_TYPES, tiny_head, tiny_release
+from tests.stores import overwrite_blob
 from trainer.heads import linear_head
 
 Change = Callable[[Manifest], Manifest]

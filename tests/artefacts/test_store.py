@@ -4,42 +4,13 @@ import json
 import uuid
 from pathlib import Path
 
-import fsspec
 import msgspec
 import pytest
 
 from artefacts.errors import DigestMismatch, ReleaseMissing, ReleaseRefused, StoreError
-from artefacts.manifest import HEAD, ROLES, Blob, GateResult, Manifest
+from artefacts.manifest import HEAD, ROLES, Blob, GateResult
 from artefacts.store import Store
-from tests import strategies
-
-PARTS = {role: role.encode() * 100 for role in ROLES}
-
-
-def manifest_of(release: str = "r-1") -> Manifest:
-    """A manifest of three parts that no test loads."""
-    return Manifest(
-        release=release,
-        created_at=strategies.NOON,
-        labels=["Private room"],
-        max_length=16,
-        feature_dimensions=8,
-        review_below=0.6,
-        blobs={role: Blob.of(data) for role, data in PARTS.items()},
-        base_model="none",
-        learner="none",
-    )
-
-
-def overwrite(store: Store, path: str, data: bytes) -> None:
-    """Change a file of a store behind its back."""
-    files, root = fsspec.core.url_to_fs(store.address)
-    files.makedirs(f"{root}/{path}".rpartition("/")[0], exist_ok=True)
-    files.pipe_file(f"{root}/{path}", data)
-
-
-def overwrite_blob(store: Store, blob: Blob, data: bytes) -> None:
-    overwrite(store, f"blobs/sha256/{blob.digest[:2]}/{blob.digest}", data)
+from tests.stores import PARTS, manifest_of, overwrite, overwrite_blob
 
 
 class StoreBattery:

@@ -15,7 +15,7 @@ import pytest
 from artefacts.errors import StoreError
 from artefacts.manifest import Blob
 from artefacts.store import Store
-from tests.artefacts.test_store import PARTS, manifest_of
+from tests.stores import PARTS, manifest_of
 
 KILLS = 8
 NOBODY = 65534
