@@ -102,7 +102,12 @@ class Classifier:
         return classifier
 
     def tokenise(self, texts: Sequence[str]) -> list[Tokens]:
-        """Encode each text; what exceeds `max_length` tokens is cut at the end."""
+        """
+        Encode each text; what exceeds `max_length` tokens is cut at the end.
+
+        Raises:
+            InferenceError: The tokenizer has no answer.
+        """
         return self.tokenizer.encode(texts)
 
     def infer(self, tokens: Sequence[Tokens]) -> Inference:
@@ -153,7 +158,7 @@ class Classifier:
             One prediction a text, in order. Scores lie in [0, 1] and sum to 1.
 
         Raises:
-            InferenceError: The session rejected the batch.
+            InferenceError: The tokenizer or a session rejected the batch.
         """
         tokens = self.tokenise(texts)
         return self.predictions(tokens, self.infer(tokens))
@@ -170,12 +175,18 @@ class Classifier:
     def _run_golden(self) -> None:
         golden = self.manifest.golden or [Golden("warm-up", [])]
         try:
-            logits = self.infer(self.tokenise([item.text for item in golden])).logits
+            inference = self.infer(self.tokenise([item.text for item in golden]))
         except InferenceError as error:
             raise ReleaseRefused(
                 f"Release {self.manifest.release} cannot run here: {error}"
             ) from error
-        for item, found in zip(self.manifest.golden, logits, strict=False):
+        sums = inference.probabilities.sum(axis=1)
+        if inference.probabilities.min() < 0 or np.abs(sums - 1).max() > GOLDEN_TOLERANCE:
+            raise ReleaseRefused(
+                f"Release {self.manifest.release} gives scores that are no probabilities (their sums "
+                f"are {sums.tolist()}). Export its head again."
+            )
+        for item, found in zip(self.manifest.golden, inference.logits, strict=False):
             difference = float(np.abs(found - np.asarray(item.logits)).max())
             if not difference <= GOLDEN_TOLERANCE:
                 raise ReleaseRefused(

@@ -38,14 +38,29 @@ class _Graph:
         self._check("inputs", inputs, self._session.get_inputs())
         self._check("outputs", outputs, self._session.get_outputs())
         self._outputs = list(outputs)
-        self.width = self._session.get_outputs()[0].shape[-1]
+        self.width = self._width()
 
     def run(self, feeds: dict[str, NDArray[np.generic]]) -> list[Floats]:
+        expected = (len(feeds["input_ids"]), self.width)
         try:
             outputs: list[Floats] = self._session.run(self._outputs, feeds)
         except Exception as error:
             raise InferenceError(f"{self._name} rejected a batch: {error}") from error
+        shapes = [output.shape for output in outputs]
+        if any(shape != expected for shape in shapes):
+            raise InferenceError(f"{self._name} answered with the shapes {shapes}, not {expected}.")
         return outputs
+
+    def _width(self) -> int:
+        shapes = [output.shape for output in self._session.get_outputs()]
+        widths = {shape[1] if len(shape) == 2 else None for shape in shapes}
+        width = widths.pop()
+        if widths or not isinstance(width, int):
+            raise ReleaseRefused(
+                f"{self._name} has outputs of the shapes {shapes}; promised are rows of one fixed "
+                "width. Export it again with this version of roomstream."
+            )
+        return width
 
     def _check(self, side: str, promised: dict[str, str], found: list[onnxruntime.NodeArg]) -> None:
         types = {argument.name: argument.type for argument in found}

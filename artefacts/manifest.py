@@ -8,13 +8,14 @@ import msgspec
 from msgspec import Meta
 
 from artefacts.errors import ReleaseRefused
+from schemas.events import Label
 
 ENCODER = "encoder.onnx"
 HEAD = "head.onnx"
 TOKENIZER = "tokenizer.json"
 ROLES = (ENCODER, HEAD, TOKENIZER)
 
-Digest = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+Digest = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
 
 
 class Blob(msgspec.Struct, frozen=True):
@@ -83,9 +84,9 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
         versions: Libraries that made the release, by name.
     """
 
-    release: Annotated[str, Meta(pattern=r"^[0-9A-Za-z._-]{1,100}$")]
+    release: Annotated[str, Meta(pattern=r"^[0-9A-Za-z][0-9A-Za-z._-]{0,99}\Z")]
     created_at: Annotated[datetime, Meta(tz=True)]
-    labels: Annotated[list[str], Meta(min_length=1)]
+    labels: Annotated[list[Label], Meta(min_length=1)]
     max_length: Annotated[int, Meta(ge=3)]
     feature_dimensions: Annotated[int, Meta(ge=1)]
     temperature: Annotated[float, Meta(gt=0)] = 1.0
@@ -118,7 +119,7 @@ def decode_manifest(data: bytes) -> Manifest:
     """
     try:
         manifest = msgspec.json.decode(data, type=Manifest)
-    except (msgspec.MsgspecError, RecursionError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise ReleaseRefused(f"The manifest cannot be read: {error}. Publish it again.") from error
     fault = _contradiction(manifest)
     if fault:
@@ -132,6 +133,8 @@ def _contradiction(manifest: Manifest) -> str | None:
         return f"names no {', '.join(missing)}"
     if len(set(manifest.labels)) != len(manifest.labels):
         return "names a label twice"
+    if len(manifest.class_prior) not in (0, len(manifest.labels)):
+        return "has a class prior that is not one share per label"
     if any(len(golden.logits) != len(manifest.labels) for golden in manifest.golden):
         return "has golden logits that are not one per label"
     return None

@@ -13,6 +13,7 @@ from artefacts.errors import ReleaseRefused
 
 _VARINT, _FIXED64, _LENGTH, _FIXED32 = 0, 1, 2, 5
 _MAX_DEPTH = 64
+_MAX_KEY = 2**32 - 1  # readers drop what is above, and would see another field than we do
 
 # message → field number → message inside it
 _CHILDREN = {
@@ -67,6 +68,8 @@ def _fields(data: memoryview) -> Iterator[tuple[int, int | memoryview]]:
     position = 0
     while position < len(data):
         key, position = _varint(data, position)
+        if key > _MAX_KEY:
+            raise _unreadable()
         wire = key & 7
         if wire == _VARINT:
             number, position = _varint(data, position)

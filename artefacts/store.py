@@ -16,8 +16,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import fsspec
+from fsspec.implementations.local import LocalFileSystem
 
-from artefacts.errors import DigestMismatch, ReleaseMissing, StoreError
+from artefacts.errors import DigestMismatch, ReleaseMissing, ReleaseRefused, StoreError
 from artefacts.manifest import Blob, Manifest, decode_manifest
 from schemas.errors import ConfigurationError
 
@@ -34,24 +35,26 @@ class Store:
 
     def __init__(self, address: str) -> None:
         self.address = address
-        self._local = address.startswith("file://")
         try:
+            if "://" not in address:
+                raise ValueError("it has no scheme")
             self._files, self._root = fsspec.core.url_to_fs(address)
         except ImportError as error:
-            scheme = address.partition("://")[0]
+            extra = _EXTRAS.get(address.partition("://")[0])
+            step = f"Run pip install 'roomstream[{extra}]'." if extra else "Install it with pip."
             raise ConfigurationError(
-                f"Store {address} needs a package that is not installed ({error}). "
-                f"Run pip install 'roomstream[{_EXTRAS.get(scheme, scheme)}]'."
+                f"Store {address} needs a package that is not installed ({error}). {step}"
             ) from error
-        except ValueError as error:
+        except (ValueError, OSError) as error:
             raise ConfigurationError(
                 f"Store {address!r} is not an address: {error}. "
                 "Use file:///folder, s3://bucket/path or gs://bucket/path."
             ) from error
+        self._local = isinstance(self._files, LocalFileSystem)
 
     def put(self, data: bytes) -> Blob:
         """
-        Keep these bytes; those that are there already are not written again.
+        Keep these bytes; those that are there already, undamaged, are not written again.
 
         Raises:
             StoreError: The store cannot be written.
@@ -59,7 +62,7 @@ class Store:
         blob = Blob.of(data)
         path = self._blob_path(blob)
         with self._translated("write", path):
-            if not self._whole(path, blob):
+            if not self._kept(path, data):
                 self._write(path, data)
         return blob
 
@@ -86,8 +89,11 @@ class Store:
 
         Raises:
             ReleaseMissing: The manifest names a blob that is not in the store.
+            ReleaseRefused: No worker could read this manifest, such as for a figure that is not finite.
             StoreError: The store cannot be written; nothing half-written remains visible.
         """
+        encoded = manifest.encode()
+        decode_manifest(encoded)
         for data in blobs:
             self.put(data)
         for role, blob in manifest.blobs.items():
@@ -101,7 +107,7 @@ class Store:
                 )
         path = self._manifest_path(manifest.release)
         with self._translated("write", path):
-            self._write(path, manifest.encode())
+            self._write(path, encoded)
         return manifest.digest()
 
     def manifest(self, release: str, digest: str | None = None) -> Manifest:
@@ -111,14 +117,31 @@ class Store:
         Raises:
             ReleaseMissing: The store has no such release.
             DigestMismatch: It is not the manifest that was announced.
-            ReleaseRefused: It is not valid.
+            ReleaseRefused: It is not valid, or that of another release.
             StoreError: The store cannot be read.
         """
         path = self._manifest_path(release)
         data = self._read(path)
         if digest is not None:
             check_digest(path, data, digest)
-        return decode_manifest(data)
+        manifest = decode_manifest(data)
+        if manifest.release != release:
+            raise ReleaseRefused(f"{path} is the manifest of {manifest.release}. Publish it again.")
+        return manifest
+
+    def manifest_digest(self, release: str) -> str:
+        """
+        The digest of a valid manifest, for its announcement: that of the bytes in the store.
+
+        What another version of roomstream wrote may come out differently when it is encoded again.
+
+        Raises:
+            ReleaseError: The store has no such release, or its manifest is not valid.
+            StoreError: The store cannot be read.
+        """
+        digest = Blob.of(self._read(self._manifest_path(release))).digest
+        self.manifest(release, digest)
+        return digest
 
     def releases(self) -> list[str]:
         """
@@ -156,7 +179,7 @@ class Store:
             ReleaseMissing: None was.
             StoreError: The store cannot be read.
         """
-        return self._read(self._channel_path(channel)).decode().strip()
+        return self._read(self._channel_path(channel)).decode("utf-8", "replace").strip()
 
     def _list(self, folder: str) -> list[str]:
         self._files.invalidate_cache()
@@ -170,6 +193,13 @@ class Store:
 
     def _manifest_path(self, release: str) -> str:
         return f"{self._root}/releases/{release}.json"
+
+    def _kept(self, path: str, data: bytes) -> bool:
+        try:
+            kept: bytes = self._files.cat_file(path)
+        except FileNotFoundError:
+            return False
+        return kept == data
 
     def _whole(self, path: str, blob: Blob) -> bool:
         self._files.invalidate_cache()

@@ -43,7 +43,7 @@ def make_live(
     announcement = ReleaseAnnouncement(
         channel=LIVE,
         release=release,
-        manifest_digest=store.manifest(release).digest(),
+        manifest_digest=store.manifest_digest(release),
         store=shared.store,
         pinned=pinned,
         why=why,

@@ -15,13 +15,13 @@ from typing import Any
 
 import msgspec
 
-from schemas.events import MAX_PAYLOAD_BYTES, Event
+from schemas.events import Event, ReviewRequest
 from schemas.topics import TOPICS, Topic
 
 SCHEMA_HEADER = "schema"
 VERSION = 1
 
-Headers = Sequence[tuple[str, bytes]]
+Headers = Sequence[tuple[str, bytes | None]]
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,7 @@ _DECODERS: dict[Topic, dict[str, msgspec.json.Decoder[Any]]] = {
     spec.topic: {schema_name(event): msgspec.json.Decoder(event) for event in spec.events}
     for spec in TOPICS
 }
+_MAX_BYTES = {spec.topic: spec.max_payload_bytes for spec in TOPICS}
 
 
 def encode(event: Event) -> tuple[bytes, tuple[str, bytes]]:
@@ -72,12 +73,14 @@ def decode(topic: Topic, value: bytes, headers: Headers = ()) -> Event | Rejecte
 
     Args:
         topic: Where it was found; `dead` holds no events and rejects everything.
-        value: At most 64 KiB of JSON.
-        headers: Those of the message; only `schema` counts, the last one if there are several.
+        value: JSON, at most as long as the table of topics says.
+        headers: Those of the message; only `schema` counts, the last one if there are several. Kafka
+            lets a header have no value: that names no schema.
     """
-    if len(value) > MAX_PAYLOAD_BYTES:
+    limit = _MAX_BYTES[topic]
+    if len(value) > limit:
         return Rejected(
-            "too_large", "payload", f"{len(value)} bytes; at most {MAX_PAYLOAD_BYTES} are accepted."
+            "too_large", "payload", f"{len(value)} bytes; at most {limit} are accepted."
         )
     decoder = _decoder(_DECODERS[topic], headers)
     if isinstance(decoder, Rejected):
@@ -85,9 +88,10 @@ def decode(topic: Topic, value: bytes, headers: Headers = ()) -> Event | Rejecte
     event = _parse(decoder, value)
     if isinstance(event, Rejected):
         return event
-    title = getattr(event, "title", None)
+    titled, where = (event.event, "$.event") if isinstance(event, ReviewRequest) else (event, "$")
+    title = getattr(titled, "title", None)
     if title is not None and _is_blank(title):
-        return Rejected("empty_title", "$.title", "The title has no visible character.")
+        return Rejected("empty_title", f"{where}.title", "The title has no visible character.")
     return event
 
 
@@ -100,7 +104,7 @@ def _decoder(
     known: dict[str, msgspec.json.Decoder[Any]], headers: Headers
 ) -> msgspec.json.Decoder[Any] | Rejected:
     named = [value for key, value in headers if key == SCHEMA_HEADER]
-    name = named[-1].decode("utf-8", "replace") if named else next(iter(known), "")
+    name = (named[-1] or b"").decode("utf-8", "replace") if named else next(iter(known), "")
     decoder = known.get(name)
     if decoder is None:
         expected = ", ".join(known) or "none: nothing is read from this topic"
@@ -114,50 +118,53 @@ def _decoder(
 
 def _parse(decoder: msgspec.json.Decoder[Any], value: bytes) -> Event | Rejected:
     try:
-        event: Event = decoder.decode(value)
+        text = value.decode()  # msgspec would not look into the fields that it ignores
+        event: Event = decoder.decode(text)
+    except UnicodeDecodeError as error:
+        return Rejected("bad_utf8", "payload", f"Not UTF-8: {error.reason} at byte {error.start}.")
     except msgspec.ValidationError as error:
         return _invalid(str(error))
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        return _unreadable(value, str(error))
+    except msgspec.DecodeError as error:
+        return Rejected("not_json", "payload", f"Not JSON: {error}.")
     except RecursionError:
         return Rejected("not_json", "payload", "The JSON is nested too deeply.")
     return event
 
 
-def _unreadable(value: bytes, reason: str) -> Rejected:
-    try:
-        value.decode()
-    except UnicodeDecodeError as error:
-        return Rejected("bad_utf8", "payload", f"Not UTF-8: {error.reason} at byte {error.start}.")
-    return Rejected("not_json", "payload", f"Not JSON: {reason}.")
-
-
 _CLASSES = (
+    ("Invalid enum value", "out_of_range"),  # first: it quotes what the producer wrote
     ("missing required field", "missing_field"),
     ("of length <=", "too_long"),
     ("Expected `str` matching regex", "out_of_range"),
     ("of length >=", "out_of_range"),
-    ("Invalid enum value", "out_of_range"),
+    ("Number out of range", "out_of_range"),
     (" <= ", "out_of_range"),
     (" >= ", "out_of_range"),
     (" > ", "out_of_range"),
 )
+_MAX_MESSAGE_CHARACTERS = 200
 
 
 def _invalid(reason: str) -> Rejected:
     """Sort msgspec's message, such as "Expected `str`, got `int` - at `$.title`"."""
-    message, _, path = reason.partition(" - at `")
-    where = path.rstrip("`") or "$"
-    missing = re.search(r"missing required field `(\w+)`", message)
-    if missing:
-        where = f"{where}.{missing[1]}"
+    message, _, path = reason.rpartition(" - at `")
+    message, where = (message, path.rstrip("`")) if message else (reason, "$")
     error = next((code for mark, code in _CLASSES if mark in message), "wrong_type")
-    return Rejected(error, where, f"{message}.")
+    if error == "missing_field":
+        where = f"{where}.{message.split('`')[1]}"
+    return Rejected(error, where, f"{message[:_MAX_MESSAGE_CHARACTERS]}.")
+
+
+_UNSEEN_CATEGORIES = ("Zs", "Zl", "Zp", "Cc", "Cf", "Mn")
+_UNSEEN_LETTERS = "\u115f\u1160\u2800\u3164\uffa0"  # Hangul fillers and the empty Braille cell
 
 
 def _is_blank(title: str) -> bool:
-    """Only white space, control and invisible formatting characters (Unicode Z*, C*)."""
-    return all(unicodedata.category(character)[0] in "ZC" for character in title)
+    """Only white space, controls, invisible formatting, and marks with nothing to stand on."""
+    return all(
+        unicodedata.category(character) in _UNSEEN_CATEGORIES or character in _UNSEEN_LETTERS
+        for character in title
+    )
 
 
 def _in_utc(event: Event) -> Event:

@@ -185,7 +185,11 @@ class ReleaseAnnouncement(Event, frozen=True, kw_only=True):
     release: ReleaseId
     manifest_digest: Annotated[
         str,
-        Meta(pattern="^[0-9a-f]{64}$", description="SHA-256 of the manifest, in hexadecimal."),
+        Meta(
+            max_length=64,  # `$` alone lets a line break follow
+            pattern="^[0-9a-f]{64}$",
+            description="SHA-256 of the manifest, in hexadecimal.",
+        ),
     ]
     store: Annotated[str, Meta(description="Address of the store, such as file:///var/lib/x.")]
     share: Annotated[

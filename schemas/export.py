@@ -15,7 +15,7 @@ import msgspec
 from msgspec import inspect
 
 from schemas.codec import SCHEMA_HEADER, VERSION, schema_name
-from schemas.events import MAX_PAYLOAD_BYTES, Event
+from schemas.events import Event
 from schemas.topics import TOPICS, TopicSpec
 
 Schema = dict[str, Any]
@@ -135,7 +135,7 @@ def _channel(spec: TopicSpec) -> Schema:
 
 
 def _message(event: type[Event]) -> Schema:
-    key = next(spec.key for spec in TOPICS if event in spec.events)
+    spec = next(spec for spec in TOPICS if event in spec.events)
     return {
         "name": event.__name__,
         "summary": _doc(event),
@@ -155,11 +155,11 @@ def _message(event: type[Event]) -> Schema:
         },
         "bindings": {
             "kafka": {
-                "key": {"type": "string", "description": f"The {key}."},
+                "key": {"type": "string", "description": f"The {spec.key}."},
                 "bindingVersion": "0.5.0",
             }
         },
-        "x-max-payload-bytes": MAX_PAYLOAD_BYTES,
+        "x-max-payload-bytes": spec.max_payload_bytes,
     }
 
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from schemas.events import (
+    MAX_PAYLOAD_BYTES,
     Classification,
     Deletion,
     Event,
@@ -49,6 +50,7 @@ class TopicSpec:
         compacted: Only the last message of a key is kept.
         retention_ms: How long messages are kept, in milliseconds; -1 for ever.
         partitions: How many partitions, or None for as many as the deployment chooses.
+        max_payload_bytes: The longest value that readers accept.
     """
 
     topic: Topic
@@ -59,6 +61,7 @@ class TopicSpec:
     compacted: bool = False
     retention_ms: int = 7 * DAY_MS
     partitions: int | None = None
+    max_payload_bytes: int = MAX_PAYLOAD_BYTES
 
 
 TOPICS = (
@@ -83,6 +86,7 @@ TOPICS = (
         key="listing id",
         made_by="workers",
         doc="Listings that a person should label: doubtful ones, and a random share.",
+        max_payload_bytes=2 * MAX_PAYLOAD_BYTES,  # a listing event of any size, and the scores
     ),
     TopicSpec(
         Topic.LABELLED,

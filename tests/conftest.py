@@ -5,6 +5,7 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from roomstream.brokers import Broker, EmbeddedBroker, KafkaNode
@@ -14,6 +15,10 @@ from runtime.topics import create_topics
 _SHARED_KAFKA = Path(__file__).resolve().parents[2] / "shared" / "kafka"
 _OURS = ("KAFKA_", "ROOMSTREAM_", "WORKER_", "TRAINER_")
 KAFKA_HOME = Path(os.environ.get("KAFKA_HOME") or _SHARED_KAFKA)
+
+# A machine that is busy is no failure; pytest's own timeout ends what hangs.
+hypothesis.settings.register_profile("patient", deadline=None)
+hypothesis.settings.load_profile("patient")
 
 
 @pytest.fixture(autouse=True)
