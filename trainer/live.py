@@ -50,20 +50,22 @@ class LiveRelease:
         Returns:
             One a text, in order; None for a text that breaks the encoder, and for it alone.
         """
-        tokens = self.classifier.tokenise(texts)
         try:
-            return list(self.classifier.infer(tokens).features)
+            return list(self._features(texts))
         except InferenceError:
-            return [self._encode_alone(text) for text in tokens]
+            return [self._encode_alone(text) for text in texts]
 
     def answers(self, items: Items, tokens: list[Tokens]) -> list[str]:
         """What it says of listings whose features are known."""
         _, probabilities = self.classifier.head.of_tokens(items.features, tokens)
         return [self.manifest.labels[index] for index in probabilities.argmax(axis=1)]
 
-    def _encode_alone(self, tokens: Tokens) -> Floats | None:
+    def _features(self, texts: list[str]) -> Floats:
+        return self.classifier.infer(self.classifier.tokenise(texts)).features
+
+    def _encode_alone(self, text: str) -> Floats | None:
         try:
-            features: Floats = self.classifier.infer([tokens]).features[0]
+            features: Floats = self._features([text])[0]
         except InferenceError:
             return None
         return features
