@@ -267,7 +267,7 @@ class Database:
         )
 
     def add_candidate(self, manifest: Manifest, outcome: str, last_seq: int) -> None:
-        """Keep a candidate with its figures; of very many only the newest stay."""
+        """Keep a candidate with its figures; of very many the newest stay, and the last announced."""
         self._sql.execute(
             "INSERT INTO candidates VALUES (?, ?, ?, ?, ?)",
             (
@@ -280,7 +280,8 @@ class Database:
         )
         self._sql.execute(
             "DELETE FROM candidates WHERE release NOT IN "
-            "(SELECT release FROM candidates ORDER BY release DESC LIMIT ?)",
+            "(SELECT release FROM candidates ORDER BY release DESC LIMIT ?) AND release IS NOT "
+            "(SELECT max(release) FROM candidates WHERE outcome = 'announced')",
             (_CANDIDATES_KEPT,),
         )
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from artefacts.manifest import OffsetRange
+from artefacts.manifest import Manifest, OffsetRange
 from runtime.records import Record
 from schemas.errors import ConfigurationError, ExitCode, RoomstreamError, TryAgain
 from tests.mounts import tiny_disk
@@ -215,3 +215,30 @@ def test_the_newest_of_the_holdout_stay(path: Path) -> None:
             ("l-1", "Private room"),
             ("l-2", "Private room"),
         ]
+
+
+def test_the_last_announced_candidate_outlives_any_number_of_refusals(path: Path) -> None:
+    """Else a trainer that was restarted after them would think that nothing is live."""
+    with Database(path) as database, database.transaction():
+        database.add_candidate(candidate(0), "announced", 7)
+        database.add_candidate(candidate(1), "announced", 8)
+        for number in range(2, 1_010):
+            database.add_candidate(candidate(number), "refused", number)
+        rows = database._rows("SELECT outcome, count(*) FROM candidates GROUP BY outcome")
+
+        assert database.last_seq_announced() == 8
+        assert dict(rows) == {"announced": 1, "refused": 1_000}
+
+
+def candidate(number: int) -> Manifest:
+    return Manifest(
+        release=f"r-{number:05}",
+        created_at=datetime(2026, 11, 24, tzinfo=UTC),
+        labels=["a"],
+        max_length=8,
+        feature_dimensions=8,
+        review_below=0.5,
+        blobs={},
+        base_model="tiny",
+        learner="slda",
+    )

@@ -242,6 +242,18 @@ def test_a_text_that_breaks_the_encoder_is_alone(bench: Bench) -> None:
     assert np.isfinite(bench.learning.learner.logits(np.ones((1, 8), np.float32))).all()
 
 
+@pytest.mark.parametrize(
+    "title", ["a\x00b private", "👩‍👩‍👧", "\u202eprivate", "ñ" * 2_000, "'; DROP TABLE labels; --"]
+)
+def test_odd_texts_are_kept_as_they_are(bench: Bench, title: str) -> None:
+    """Whatever a producer may send is learned, and encoded again from the very same text."""
+    (number,) = learned_numbers(1)
+    bench.feed(labelled(number, title=title))
+    bench.restart()
+
+    assert bench.database.items(held_out=False).texts == [title]
+
+
 def test_an_objection_takes_a_label_back(bench: Bench) -> None:
     """A listing leaves the replay buffer and the hold-out if it is kept under that label."""
     (number,), (judging,) = learned_numbers(1), learned_numbers(1, held_out=True)
