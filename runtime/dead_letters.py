@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from runtime.records import HeaderTuple, Outbound, Record
+from schemas.events import MAX_PAYLOAD_BYTES
 
 PREFIX = "dead-"
 
@@ -115,6 +116,18 @@ def read_dead_letter(record: Record) -> DeadLetter:
             record.timestamp_ms,
         ),
     )
+
+
+def shortened(letter: Outbound) -> Outbound:
+    """
+    Make a dead letter fit where the brokers refuse it as too large: our headers came on top.
+
+    Its bytes are cut to just above what is accepted, so that sent back they are refused again;
+    whoever needs the rest finds it at the position in its headers.
+    """
+    value = letter.value[: MAX_PAYLOAD_BYTES + 1] if letter.value else letter.value
+    ours = tuple(header for header in letter.headers if header[0].startswith(PREFIX))
+    return Outbound(letter.topic, letter.key, value, ours)
 
 
 def _originals(headers: HeaderTuple) -> HeaderTuple:

@@ -208,6 +208,11 @@ def _tokenizer_json(source: str, vocabulary: int) -> bytes:
         raise ConfigurationError(
             f"{source} has no fast tokenizer. Save it with one: a tokenizer.json must be there."
         )
+    if set(tokenizer.get_vocab()) <= set(tokenizer.all_special_tokens):
+        # Where the files are missing transformers makes one up that reads every word as unknown.
+        raise ConfigurationError(
+            f"{source} has no tokenizer of its own. Put its tokenizer.json (or vocab.txt) there."
+        )
     if len(tokenizer) > vocabulary:
         raise ConfigurationError(
             f"The tokenizer of {source} knows {len(tokenizer)} tokens, its model {vocabulary}: "

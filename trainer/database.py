@@ -13,7 +13,7 @@ import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import msgspec
 import numpy as np
@@ -124,15 +124,16 @@ class Database:
             self._sql.execute("BEGIN IMMEDIATE")
             try:
                 yield
+                self._sql.execute("COMMIT")
             except BaseException:
-                self._sql.execute("ROLLBACK")
+                if self._sql.in_transaction:  # a full disk has ended it already
+                    self._sql.execute("ROLLBACK")
                 raise
-            self._sql.execute("COMMIT")
 
     def fact(self, name: str) -> bytes | None:
         """A value that was remembered."""
-        row = self._sql.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()
-        return None if row is None else bytes(row[0])
+        rows = self._rows("SELECT value FROM facts WHERE name = ?", name)
+        return bytes(rows[0][0]) if rows else None
 
     def remember(self, name: str, value: bytes) -> None:
         """Keep a value."""
@@ -140,7 +141,7 @@ class Database:
 
     def ranges(self) -> list[OffsetRange]:
         """The offsets that were handled, by partition."""
-        rows = self._sql.execute("SELECT topic, partition, first, next FROM offsets")
+        rows = self._rows("SELECT topic, partition, first, next FROM offsets")
         return [OffsetRange(*row) for row in rows]
 
     def advance(self, topic: str, partition: int, first: int, following: int) -> None:
@@ -156,7 +157,7 @@ class Database:
         return {
             event
             for event in event_ids
-            if self._sql.execute("SELECT 1 FROM labels WHERE event_id = ?", (event,)).fetchone()
+            if self._rows("SELECT 1 FROM labels WHERE event_id = ?", event)
         }
 
     def add_label(self, label: Label, held_out: bool, predicted: str | None) -> int:
@@ -181,31 +182,30 @@ class Database:
         )
         return int(cursor.lastrowid or 0)
 
+    def held_out(self, listing_id: str) -> bool | None:
+        """Whether the labels of a listing were held out; None for one without any."""
+        rows = self._rows("SELECT held_out FROM labels WHERE listing_id = ? LIMIT 1", listing_id)
+        return bool(rows[0][0]) if rows else None
+
     def history(self, count: int) -> list[tuple[str, str | None]]:
         """Label and prediction of the last labels, oldest first."""
-        rows = self._sql.execute(
-            "SELECT label, predicted FROM labels ORDER BY seq DESC LIMIT ?", (count,)
-        ).fetchall()
+        rows = self._rows("SELECT label, predicted FROM labels ORDER BY seq DESC LIMIT ?", count)
         return [(row[0], row[1]) for row in reversed(rows)]
 
     def learned(self) -> dict[str, int]:
         """How many labels of each class were learned."""
         return dict(
-            self._sql.execute(
-                "SELECT label, count(*) FROM labels WHERE NOT held_out GROUP BY label"
-            ).fetchall()
+            self._rows("SELECT label, count(*) FROM labels WHERE NOT held_out GROUP BY label")
         )
 
     def last_learned(self) -> int:
         """The number of the last label that was learned; 0 if there is none."""
-        row = self._sql.execute("SELECT max(seq) FROM labels WHERE NOT held_out").fetchone()
-        return int(row[0] or 0)
+        ((last,),) = self._rows("SELECT max(seq) FROM labels WHERE NOT held_out")
+        return int(last or 0)
 
     def arrivals_since(self, seq: int) -> list[int]:
         """When the learned labels after this number arrived, in milliseconds since 1970."""
-        rows = self._sql.execute(
-            "SELECT arrived_ms FROM labels WHERE seq > ? AND NOT held_out", (seq,)
-        )
+        rows = self._rows("SELECT arrived_ms FROM labels WHERE seq > ? AND NOT held_out", seq)
         return [row[0] for row in rows]
 
     def put_item(self, seq: int, held_out: bool, label: Label, features: Floats) -> None:
@@ -223,10 +223,8 @@ class Database:
 
     def item_label(self, listing_id: str) -> str | None:
         """The label of a kept listing."""
-        row = self._sql.execute(
-            "SELECT label FROM items WHERE listing_id = ?", (listing_id,)
-        ).fetchone()
-        return row[0] if row else None
+        rows = self._rows("SELECT label FROM items WHERE listing_id = ?", listing_id)
+        return rows[0][0] if rows else None
 
     def remove_item(self, listing_id: str) -> None:
         """Keep a listing no longer."""
@@ -247,21 +245,19 @@ class Database:
 
     def kept(self) -> list[tuple[str, str]]:
         """Listing and label of the replay buffer, oldest first."""
-        return self._sql.execute(
-            "SELECT listing_id, label FROM items WHERE NOT held_out ORDER BY seq"
-        ).fetchall()
+        return self._rows("SELECT listing_id, label FROM items WHERE NOT held_out ORDER BY seq")
 
     def holdout_size(self) -> int:
         """How many listings are in the hold-out."""
-        row = self._sql.execute("SELECT count(*) FROM items WHERE held_out").fetchone()
-        return int(row[0])
+        ((count,),) = self._rows("SELECT count(*) FROM items WHERE held_out")
+        return int(count)
 
     def items(self, held_out: bool) -> Items:
         """The replay buffer or the hold-out, oldest first."""
-        rows = self._sql.execute(
+        rows = self._rows(
             "SELECT listing_id, text, label, features FROM items WHERE held_out = ? ORDER BY seq",
-            (held_out,),
-        ).fetchall()
+            held_out,
+        )
         features = [np.frombuffer(row[3], np.float32) for row in rows]
         return Items(
             ids=[row[0] for row in rows],
@@ -271,7 +267,7 @@ class Database:
         )
 
     def add_candidate(self, manifest: Manifest, outcome: str, last_seq: int) -> None:
-        """Keep a candidate with its figures; of very many only the newest stay."""
+        """Keep a candidate with its figures; of very many the newest stay, and the last announced."""
         self._sql.execute(
             "INSERT INTO candidates VALUES (?, ?, ?, ?, ?)",
             (
@@ -284,20 +280,24 @@ class Database:
         )
         self._sql.execute(
             "DELETE FROM candidates WHERE release NOT IN "
-            "(SELECT release FROM candidates ORDER BY release DESC LIMIT ?)",
+            "(SELECT release FROM candidates ORDER BY release DESC LIMIT ?) AND release IS NOT "
+            "(SELECT max(release) FROM candidates WHERE outcome = 'announced')",
             (_CANDIDATES_KEPT,),
         )
 
     def last_seq_announced(self) -> int:
         """The last label in the newest release that was announced; 0 if there is none."""
-        row = self._sql.execute(
-            "SELECT max(last_seq) FROM candidates WHERE outcome = 'announced'"
-        ).fetchone()
-        return int(row[0] or 0)
+        ((last,),) = self._rows("SELECT max(last_seq) FROM candidates WHERE outcome = 'announced'")
+        return int(last or 0)
+
+    def _rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
+        with self._translated():
+            return self._sql.execute(query, values).fetchall()
 
     def _prepare(self) -> None:
         self._sql.execute("PRAGMA journal_mode = WAL")
         self._sql.execute("PRAGMA synchronous = FULL")
+        self._sql.execute("PRAGMA secure_delete = ON")  # a deleted listing leaves no bytes behind
         (found,) = self._sql.execute("PRAGMA user_version").fetchone()
         if found == 0:
             self._sql.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;")

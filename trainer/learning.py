@@ -61,6 +61,7 @@ class Learning:
             settings.replay_size, database.kept(), _counts(database.fact(_SEEN)), _names(database)
         )
         self.learner: Learner = LEARNERS[settings.learner]()
+        self._shrink_replay()
         self.follow(live)
         self._observe()
 
@@ -75,13 +76,13 @@ class Learning:
         database = self._database
         state, name = database.fact(_LEARNER), (database.fact(_NAME) or b"").decode()
         same_encoding = (database.fact(_ENCODING) or b"").decode() == live.encoding
-        if state is not None and same_encoding and name == self._settings.learner:
-            self.learner = LEARNERS[name].from_state(state)
-        elif state is not None:
-            self._refit(encode_again=not same_encoding)
-        for label in live.manifest.labels:
-            self.learner.add_class(label)
         with database.transaction():
+            if state is not None and same_encoding and name == self._settings.learner:
+                self.learner = LEARNERS[name].from_state(state)
+            elif state is not None:
+                self._refit(encode_again=not same_encoding)
+            for label in live.manifest.labels:
+                self.learner.add_class(label)
             self._keep_learner()
 
     def step(self, records: Sequence[Record]) -> None:
@@ -99,8 +100,7 @@ class Learning:
             self._deliver([each.letter for each in gone])
             predicted = self._predict(encoded)
             with self._database.transaction():
-                outcomes = self._take_in(encoded, predicted)
-                outcomes += [self._react(notice) for notice in notices]
+                outcomes = self._take_in(notices, encoded, predicted)
                 self._keep_learner()
                 self._advance(records)
         self._count(encoded, gone, outcomes, repeated=len(labels) - len(encoded) - len(dead_labels))
@@ -108,7 +108,10 @@ class Learning:
     def _fresh(self, labels: Sequence[Label]) -> list[Label]:
         """Leave out events that were learned before, or that come twice in this batch."""
         known = self._database.known([label.event_id for label in labels])
-        fresh = {label.event_id: label for label in labels if label.event_id not in known}
+        fresh: dict[str, Label] = {}
+        for label in labels:
+            if label.event_id not in known:
+                fresh.setdefault(label.event_id, label)
         return list(fresh.values())
 
     def _encode(self, labels: Sequence[Label]) -> tuple[Encoded, list[Dead]]:
@@ -149,31 +152,50 @@ class Learning:
 
     def _predict(self, encoded: Encoded) -> list[str | None]:
         """What the learner says before it learns; nothing before its first example."""
-        if not encoded or not self._replay.counts():
+        if not encoded or not any(self.learner.prior()):
             return [None] * len(encoded)
         features = np.stack([row for _, row in encoded])
         classes = self.learner.classes
         return [classes[index] for index in self.learner.logits(features).argmax(axis=1)]
 
-    def _take_in(self, encoded: Encoded, predicted: Sequence[str | None]) -> list[str]:
-        outcomes = []
+    def _take_in(
+        self, notices: Sequence[Notice], encoded: Encoded, predicted: Sequence[str | None]
+    ) -> list[str]:
+        """Do what each message says, in their order; deletions last, so that nothing outlives them."""
+        fresh = {
+            label.event_id: (label, features, guess)
+            for (label, features), guess in zip(encoded, predicted, strict=True)
+        }
+        outcomes: list[str] = []
         to_learn: Encoded = []
-        for (label, features), guess in zip(encoded, predicted, strict=True):
-            held_out = is_held_out(label.listing_id, self._settings.holdout_share)
-            seq = self._database.add_label(label, held_out, guess)
-            self._prequential.add(label.label, guess)
-            outcomes.append("held_out" if held_out else "learned")
-            if held_out:
-                self._database.put_item(seq, True, label, features)
-            else:
-                to_learn.append((label, features))
-                self._offer(seq, label, features)
+        for notice in sorted(notices, key=lambda notice: isinstance(notice, Forget)):
+            if not isinstance(notice, Label):
+                outcomes.append(self._react(notice))
+            elif known := fresh.pop(notice.event_id, None):
+                label, features, guess = known
+                held_out = self._keep(label, features, guess)
+                outcomes.append("held_out" if held_out else "learned")
+                if not held_out:
+                    to_learn.append((label, features))
         if to_learn:
             rows = np.stack([row for _, row in to_learn])
             self.learner.learn(rows, [label.label for label, _ in to_learn])
         if len(to_learn) < len(encoded):
             self._database.trim_holdout(self._settings.holdout_size)
         return outcomes
+
+    def _keep(self, label: Label, features: Floats, guess: str | None) -> bool:
+        """Keep a label for judgement or replay; return whether it is held out from learning."""
+        held_out = self._database.held_out(label.listing_id)
+        if held_out is None:
+            held_out = is_held_out(label.listing_id, self._settings.holdout_share)
+        seq = self._database.add_label(label, held_out, guess)
+        self._prequential.add(label.label, guess)
+        if held_out:
+            self._database.put_item(seq, True, label, features)
+        else:
+            self._offer(seq, label, features)
+        return held_out
 
     def _offer(self, seq: int, label: Label, features: Floats) -> None:
         chance = random.Random(label.event_id)  # noqa: S311 - reproducible, no secret
@@ -210,6 +232,12 @@ class Learning:
         for (topic, partition), seen in offsets.items():
             self._database.advance(topic, partition, min(seen), max(seen) + 1)
 
+    def _shrink_replay(self) -> None:
+        """Obey a replay size that was made smaller since the last start."""
+        with self._database.transaction():
+            for listing in self._replay.shrink(random.Random(0)):  # noqa: S311 - no secret
+                self._database.remove_item(listing)
+
     def _refit(self, encode_again: bool) -> None:
         self.learner = LEARNERS[self._settings.learner]()
         for label in self._live.manifest.labels:
@@ -232,13 +260,12 @@ class Learning:
                 kept_for="judgement" if held_out else "replay",
             )
             rows = self._live.encode(items.texts) if items.ids else []
-            with self._database.transaction():
-                for listing, row in zip(items.ids, rows, strict=True):
-                    if row is None:
-                        self._replay.remove(listing)
-                        self._database.remove_item(listing)
-                    else:
-                        self._database.put_features(listing, row)
+            for listing, row in zip(items.ids, rows, strict=True):
+                if row is None:
+                    self._replay.remove(listing)
+                    self._database.remove_item(listing)
+                else:
+                    self._database.put_features(listing, row)
 
     def _count(
         self, encoded: Encoded, gone: Sequence[Dead], outcomes: Sequence[str], repeated: int

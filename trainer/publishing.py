@@ -84,7 +84,8 @@ class Publishing:
         """
         started = time.perf_counter()
         last_seq = self._database.last_learned()
-        candidate = self._make(learner, live)
+        head = learner.head()
+        candidate = self._make(learner, head, live)
         holdout = self._database.items(held_out=True)
         tokens = candidate.tokenise(holdout.texts)
         _check_head(learner, candidate, holdout, tokens)
@@ -94,16 +95,16 @@ class Publishing:
         self._judged_seq = last_seq
         self._not_before = time.monotonic() + self._settings.release_interval_seconds
         if all(result.passed for result in manifest.evaluation):
-            live = self._announce(replace(candidate, manifest=manifest), last_seq)
+            parts = self._parts(head, live)
+            live = self._announce(replace(candidate, manifest=manifest), parts, last_seq)
             self._metrics.publish_seconds.observe(time.perf_counter() - started)
         else:
             self._refuse(manifest, last_seq)
         return live
 
-    def _make(self, learner: Learner, live: LiveRelease) -> Classifier:
-        """The candidate, loaded as a worker would load it."""
+    def _make(self, learner: Learner, head: bytes, live: LiveRelease) -> Classifier:
+        """The candidate, loaded as a worker would load it; the store has nothing of it yet."""
         base = live.manifest
-        head = learner.head()
         created_at = datetime.now(UTC)
         manifest = Manifest(
             release=new_release_id(created_at, Blob.of(head)),
@@ -116,7 +117,7 @@ class Publishing:
             blobs={
                 ENCODER: base.blobs[ENCODER],
                 TOKENIZER: base.blobs[TOKENIZER],
-                HEAD: self._store.put(head),
+                HEAD: Blob.of(head),
             },
             parent=base.release,
             base_model=base.base_model,
@@ -162,12 +163,19 @@ class Publishing:
             self._metrics.gates.labels(result.gate, "passed" if result.passed else "failed").inc()
         return results
 
-    def _announce(self, candidate: Classifier, last_seq: int) -> LiveRelease:
+    def _parts(self, head: bytes, live: LiveRelease) -> list[bytes]:
+        """What our store may lack: the head, and everything where the live one is of another store."""
+        if live.announcement.store == self._shared.store:
+            return [head]
+        shared = (live.manifest.blobs[role] for role in (ENCODER, TOKENIZER))
+        return [head, *(self._releases.fetch(live.announcement, blob) for blob in shared)]
+
+    def _announce(self, candidate: Classifier, parts: list[bytes], last_seq: int) -> LiveRelease:
         manifest = candidate.manifest
         announcement = ReleaseAnnouncement(
             channel="live",
             release=manifest.release,
-            manifest_digest=self._store.publish(manifest),
+            manifest_digest=self._store.publish(manifest, parts),
             store=self._shared.store,
             why=f"learned {sum(manifest.lineage.labels_by_class.values())} labels",
             announced_at=datetime.now(UTC),

@@ -91,16 +91,30 @@ class ReplayBuffer:
         self._members[label].remove(listing)
         return True
 
+    def shrink(self, chance: random.Random) -> list[str]:
+        """Forget random listings of the largest class until the capacity holds; return them."""
+        gone = []
+        while len(self._label_of) > self._capacity:
+            gone.append(self._of_the_largest(chance))
+            self.remove(gone[-1])
+        return gone
+
     def _victim(self, label: str, chance: random.Random) -> str | None:
-        most = max(len(members) for members in self._members.values())
-        largest = [name for name, members in self._members.items() if len(members) == most]
-        self._full.update(largest)
+        self._full.update(self._largest())
         if label not in self._full:
-            return chance.choice(self._members[chance.choice(largest)])
+            return self._of_the_largest(chance)
         own = self._members.get(label, [])
         if own and chance.random() < len(own) / self._seen[label]:
             return chance.choice(own)
         return None
+
+    def _of_the_largest(self, chance: random.Random) -> str:
+        return chance.choice(self._members[chance.choice(self._largest())])
+
+    def _largest(self) -> list[str]:
+        """The classes that have most, by name: a resumed buffer has met them in another order."""
+        most = max(len(members) for members in self._members.values())
+        return sorted(name for name, members in self._members.items() if len(members) == most)
 
     def _add(self, listing: str, label: str) -> None:
         self._members.setdefault(label, []).append(listing)

@@ -4,13 +4,15 @@ import threading
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack, closing
+from typing import Any
 
 import structlog
 from kafka import KafkaProducer
-from kafka.errors import KafkaError
+from kafka.errors import KafkaError, MessageSizeTooLargeError
 
 from artefacts.errors import ReleaseError, ReleaseMissing, StoreError
 from runtime.announcements import Announcements
+from runtime.dead_letters import shortened
 from runtime.health import Health, Port
 from runtime.kafka import kafka_arguments, probe
 from runtime.records import Outbound
@@ -32,6 +34,8 @@ _log = structlog.get_logger(__name__)
 
 _POLL_SECONDS = 0.2
 _RETRY_SECONDS = 5.0
+_DELIVERY_SECONDS = 30
+_MAX_REQUEST_BYTES = 16 * 1024 * 1024
 
 
 def run_trainer(kafka: KafkaSettings, shared: SharedSettings, trainer: TrainerSettings) -> int:
@@ -109,7 +113,7 @@ class Loop:
             self._learning.follow(self._following.live)
         if self._publishing.due(self._following.live):
             live = self._publishing.run(self._learning.learner, self._following.live)
-            self._following.is_live(live)
+            self._following.is_ours(live)
 
 
 class Following:
@@ -135,6 +139,7 @@ class Following:
         self._metrics = metrics
         self._health = health
         self._pending: ReleaseAnnouncement | None = None
+        self._unread: ReleaseAnnouncement | None = None  # our last one, until we read it back
         self._retry_at = 0.0
         self._shown: str | None = None
         self.live: LiveRelease
@@ -158,7 +163,7 @@ class Following:
 
     def newer(self) -> bool:
         """Look for announcements of others; return whether another release was taken up."""
-        self._pending = self._announcements.newest("live", 0) or self._pending
+        self._look()
         if self._pending is None or time.monotonic() < self._retry_at:
             return False
         announcement, self._pending = self._pending, None
@@ -166,6 +171,22 @@ class Following:
             self.is_live(LiveRelease(announcement, self.live.classifier))  # perhaps pinned now
             return False
         return self._take_up(announcement)
+
+    def is_ours(self, live: LiveRelease) -> None:
+        """Note what is live after we made a candidate."""
+        if live is not self.live:
+            self._unread, self._pending = live.announcement, None
+        self.is_live(live)
+
+    def _look(self) -> None:
+        """Read announcements; those that stand before our last one count no longer."""
+        for announcement in self._announcements.poll(0):
+            if announcement.channel != "live":
+                continue
+            if self._unread is None:
+                self._pending = announcement
+            elif announcement == self._unread:
+                self._unread = None
 
     def is_live(self, live: LiveRelease) -> None:
         """Note what is live."""
@@ -221,21 +242,30 @@ class DeadLetters:
         if not letters:
             return
         try:
-            if self._producer is None:
-                self._producer = KafkaProducer(**kafka_arguments(self._kafka), acks="all")
-            sent = [
-                self._producer.send(
-                    letter.topic, key=letter.key, value=letter.value, headers=list(letter.headers)
-                )
-                for letter in letters
-            ]
-            for confirmation in sent:
-                confirmation.get(timeout=30)
+            sent = [(letter, self._begin(letter)) for letter in letters]
+            for letter, confirmation in sent:
+                try:
+                    confirmation.get(timeout=_DELIVERY_SECONDS)
+                except MessageSizeTooLargeError:
+                    _log.warning("too large for the topic: cut short", topic=letter.topic)
+                    self._begin(shortened(letter)).get(timeout=_DELIVERY_SECONDS)
         except KafkaError as error:
             raise TryAgain(
                 f"Dead letters could not be delivered: {error}. Nothing of this batch was learned; it "
                 "comes again."
             ) from error
+
+    def _begin(self, letter: Outbound) -> Any:
+        if self._producer is None:
+            self._producer = KafkaProducer(
+                **kafka_arguments(self._kafka),
+                acks="all",
+                enable_idempotence=False,  # an idempotent one is dead after one refusal
+                max_request_size=_MAX_REQUEST_BYTES,  # what is too large is the topic's decision
+            )
+        return self._producer.send(
+            letter.topic, key=letter.key, value=letter.value, headers=list(letter.headers)
+        )
 
     def close(self) -> None:
         """Leave."""

@@ -1,0 +1,154 @@
+"""The trainer knows what is live, whoever announced it, and in which order."""
+
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from artefacts.store import Store
+from roomstream.brokers import Broker
+from roomstream.live import make_live
+from runtime.announcements import Announcements
+from runtime.health import Health
+from runtime.settings import KafkaSettings, SharedSettings, load
+from runtime.topics import create_topics
+from schemas.errors import ExitCode, RoomstreamError
+from tests.releases import tiny_release
+from tests.trainer.process import wait_until
+from trainer.live import LiveRelease, Releases
+from trainer.metrics import TrainerMetrics
+from trainer.service import Following
+
+
+class Scene:
+    """A trainer's view of `releases`, and an operator's hand."""
+
+    def __init__(self, kafka: KafkaSettings, prefix: str, folder: Path) -> None:
+        self.kafka = kafka
+        self.shared = SharedSettings(
+            store=f"file://{folder / 'store'}", cache=folder / "cache", topic_prefix=prefix
+        )
+        self.store = Store(self.shared.store)
+        self.releases = Releases(self.shared.cache, threads=1)
+        self.metrics = TrainerMetrics()
+        self.health = Health("release")
+        self.announcements = Announcements(kafka, prefix)
+        self.following = Following(self.announcements, self.releases, self.metrics, self.health)
+        self.taken_up: list[str] = []
+
+    def announce(self, scale: float, pinned: bool = False) -> LiveRelease:
+        """Somebody makes a new release live."""
+        manifest = tiny_release(self.store, scale=scale)
+        announcement = make_live(self.kafka, self.shared, manifest.release, "a test", pinned)
+        return self.releases.load(announcement)
+
+    def look(self, until: Callable[[], bool], what: str) -> None:
+        """Look at the topic until something is so."""
+
+        def found() -> bool:
+            if self.following.newer():
+                self.taken_up.append(self.live)
+            return until()
+
+        wait_until(found, what, 15)
+
+    @property
+    def live(self) -> str:
+        """What the trainer holds for live."""
+        return self.following.live.manifest.release
+
+
+@pytest.fixture
+def scene(embedded_broker: Broker, topic_prefix: str, tmp_path: Path) -> Iterator[Scene]:
+    kafka = load(KafkaSettings, bootstrap_servers=embedded_broker.bootstrap_servers)
+    create_topics(kafka, topic_prefix, partitions=1, replication_factor=1)
+    scene = Scene(kafka, topic_prefix, tmp_path)
+    with closing(scene.announcements):
+        yield scene
+
+
+def test_it_starts_with_the_last_announcement(scene: Scene) -> None:
+    """Older ones are history; probes and metrics show which it is."""
+    scene.announce(12)
+    last = scene.announce(11).manifest.release
+    scene.following.start(5)
+    value = scene.metrics.registry.get_sample_value
+
+    assert last == scene.live
+    assert scene.health.ready
+    assert value("roomstream_trainer_live_release_info", {"release": last}) == 1
+
+
+def test_without_an_announcement_it_does_not_start(scene: Scene) -> None:
+    """The message says how to make a release."""
+    with pytest.raises(RoomstreamError, match="roomstream base import") as caught:
+        scene.following.start(0.2)
+
+    assert caught.value.exit_code == ExitCode.RELEASE
+
+
+def test_an_operators_release_is_taken_up(scene: Scene) -> None:
+    """Once, and with its pin; the gauge moves on."""
+    old = scene.announce(12).manifest.release
+    scene.following.start(5)
+    new = scene.announce(11, pinned=True).manifest.release
+    scene.look(lambda: scene.live == new, "the operator's release")
+    value = scene.metrics.registry.get_sample_value
+
+    assert [new] == scene.taken_up
+    assert scene.following.live.announcement.pinned
+    assert value("roomstream_trainer_live_release_info", {"release": old}) is None
+
+
+def test_a_pin_of_the_same_release_is_noticed(scene: Scene) -> None:
+    """It is loaded already; only the announcement changes."""
+    release = scene.announce(12).manifest.release
+    scene.following.start(5)
+    for pinned in (True, False):
+        make_live(scene.kafka, scene.shared, release, "a pin", pinned)
+        scene.look(lambda p=pinned: scene.following.live.announcement.pinned == p, "it")  # type: ignore[misc]
+
+    assert scene.taken_up == []
+
+
+def test_our_own_announcements_do_not_come_back(scene: Scene) -> None:
+    """Two of ours in a row are read after the second was made: the first is not gone back to."""
+    scene.announce(12)
+    scene.following.start(5)
+    for scale in (11, 10, 9):
+        ours = scene.announce(scale)
+        scene.following.is_ours(ours)
+    after = scene.announce(8).manifest.release
+    scene.look(lambda: scene.live == after, "the operator's release after ours")
+
+    assert [after] == scene.taken_up
+
+
+def test_what_stands_before_our_last_announcement_is_over(scene: Scene) -> None:
+    """An operator was faster by a moment: on the topic ours is the last, and workers serve it."""
+    scene.announce(12)
+    scene.following.start(5)
+    scene.announce(11)
+    ours = scene.announce(10)
+    scene.following.is_ours(ours)
+    scene.look(lambda: scene.following._unread is None, "our own announcement")
+
+    assert ours.manifest.release == scene.live
+    assert scene.taken_up == []
+
+
+def test_a_damaged_release_is_passed_over(scene: Scene) -> None:
+    """The one before it stays, and the next good one is taken up."""
+    scene.announce(12)
+    scene.following.start(5)
+    broken = tiny_release(scene.store, scale=11)
+    head = broken.blobs["head.onnx"]
+    folder = Path(scene.shared.store.removeprefix("file://")) / "blobs/sha256" / head.digest[:2]
+    (folder / head.digest).write_bytes(b"x" * head.size_bytes)
+    make_live(scene.kafka, scene.shared, broken.release, "a mistake")
+    scene.look(lambda: True, "a look")
+    good = scene.announce(9).manifest.release
+    scene.look(lambda: scene.live == good, "the good one")
+
+    assert [good] == scene.taken_up

@@ -1,0 +1,429 @@
+"""Learning a mini-batch with a real encoder and a real file: all of it or nothing."""
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from artefacts.store import Store
+from runtime.dead_letters import DeadLetter, read_dead_letter
+from runtime.records import Outbound, Record
+from schemas.errors import TryAgain
+from schemas.events import Event, ReleaseAnnouncement
+from tests.releases import KABOOM, ROOM_TYPES, tiny_release
+from tests.trainer.labels import (
+    SHARE,
+    deletion,
+    labelled,
+    learned_numbers,
+    objection,
+    record,
+    records,
+)
+from trainer.database import Database
+from trainer.learners.slda import StreamingLda
+from trainer.learning import Learning
+from trainer.live import LiveRelease, Releases
+from trainer.metrics import TrainerMetrics
+from trainer.settings import TrainerSettings
+
+
+class Bench:
+    """A trainer without Kafka: feed it records, look at what it keeps."""
+
+    def __init__(self, folder: Path, **options: object) -> None:
+        self.folder = folder
+        self.settings = TrainerSettings(holdout_share=SHARE, **options)  # type: ignore[arg-type]
+        self.store = Store(f"file://{folder / 'store'}")
+        self.releases = Releases(folder / "cache", threads=1)
+        self.live = self.release()
+        self.letters: list[Outbound] = []
+        self.database = Database(folder / "trainer.sqlite")
+        self.learning = self._learning()
+
+    def release(self, labels: Sequence[str] = ROOM_TYPES, seed: int = 0) -> LiveRelease:
+        """Publish and load another release."""
+        manifest = tiny_release(self.store, labels=labels, seed=seed)
+        return self.releases.load(
+            ReleaseAnnouncement(
+                channel="live",
+                release=manifest.release,
+                manifest_digest=manifest.digest(),
+                store=self.store.address,
+                why="a test",
+                announced_at=datetime.now(UTC),
+            )
+        )
+
+    def restart(self, **options: object) -> None:
+        """Stop, and start again, perhaps with other settings."""
+        self.settings = self.settings.model_copy(update=options)
+        self.close()
+        self.database = Database(self.folder / "trainer.sqlite")
+        self.learning = self._learning()
+
+    def feed(self, *events: Event, first: int = 0) -> None:
+        """One mini-batch."""
+        self.learning.step(records(events, first))
+
+    def close(self) -> None:
+        """Stop."""
+        self.database.__exit__()
+
+    @property
+    def dead(self) -> list[DeadLetter]:
+        """The letters that were sent."""
+        return [
+            read_dead_letter(Record(out.topic, 0, 0, out.key, out.value, out.headers, 0))
+            for out in self.letters
+        ]
+
+    @property
+    def kept(self) -> dict[str, str]:
+        """The replay buffer."""
+        return dict(self.database.kept())
+
+    @property
+    def held_out(self) -> list[str]:
+        """The hold-out."""
+        return self.database.items(held_out=True).ids
+
+    def count(self, outcome: str) -> float:
+        """How often something happened."""
+        name = "roomstream_trainer_events_total"
+        return self.metrics.registry.get_sample_value(name, {"outcome": outcome}) or 0
+
+    def _learning(self) -> Learning:
+        self.metrics = TrainerMetrics()
+        return Learning(
+            self.database, self.settings, "", self.live, self.letters.extend, self.metrics
+        )
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    bench = Bench(tmp_path)
+    yield bench
+    bench.close()
+
+
+def uninterrupted(bench: Bench, numbers: Sequence[int]) -> StreamingLda:
+    """A learner that learned these labels in one go."""
+    learner = StreamingLda()
+    for label in ROOM_TYPES:
+        learner.add_class(label)
+    events = [labelled(number) for number in numbers]
+    rows = [row for row in bench.live.encode([event.title for event in events]) if row is not None]
+    learner.learn(np.stack(rows), [event.label for event in events])
+    return learner
+
+
+def test_labels_are_learned_and_kept_with_their_offsets(bench: Bench) -> None:
+    """After a mini-batch learner, replay buffer and offsets stand together."""
+    numbers = learned_numbers(40)
+    bench.feed(*(labelled(number) for number in numbers), first=7)
+    (handled,) = bench.database.ranges()
+
+    assert {f"l-{number}" for number in numbers} == set(bench.kept)
+    assert (handled.topic, handled.partition, handled.first, handled.next) == ("labelled", 0, 7, 47)
+    assert uninterrupted(bench, numbers).head() == bench.learning.learner.head()
+    assert bench.count("learned") == 40
+
+
+def test_heldout_listings_are_never_learned(bench: Bench) -> None:
+    """They are kept to judge by; the learner has not moved, however often they are labelled."""
+    numbers = learned_numbers(5, held_out=True)
+    before = bench.learning.learner.state()
+    bench.feed(*(labelled(number) for number in numbers))
+    bench.feed(*(labelled(number, event_id=f"again-{number}") for number in numbers), first=5)
+
+    assert {f"l-{number}" for number in numbers} == set(bench.held_out)
+    assert bench.kept == {}
+    assert bench.database.last_learned() == 0
+    assert before == bench.learning.learner.state()
+    assert bench.count("held_out") == 10
+
+
+def test_another_share_moves_no_listing_that_was_learned(bench: Bench) -> None:
+    """A listing that was learned once can judge nobody, whatever the setting says later."""
+    numbers = learned_numbers(10)
+    bench.feed(*(labelled(number) for number in numbers))
+    bench.restart(holdout_share=0.999)
+    bench.feed(*(labelled(number, event_id=f"again-{number}") for number in numbers), first=10)
+
+    assert bench.held_out == []
+    assert len(bench.kept) == 10
+
+
+def test_an_event_is_learned_once(bench: Bench) -> None:
+    """Sent twice, in one batch, in another, or after a restart: the first one counts."""
+    (number,) = learned_numbers(1)
+    twice = [labelled(number), labelled(number, label="Hotel room", event_id=f"e-{number}")]
+    bench.feed(*twice)
+    state = bench.learning.learner.state()
+    bench.feed(*twice, first=2)
+    bench.restart()
+    bench.feed(*twice, first=4)
+
+    assert bench.kept == {f"l-{number}": labelled(number).label}
+    assert state == bench.learning.learner.state()
+    assert bench.count("repeated") == 2
+    assert bench.database.ranges()[0].next == 6
+
+
+def test_a_failed_delivery_learns_nothing(bench: Bench) -> None:
+    """A batch whose dead letters the broker does not hold comes again whole."""
+    (number,) = learned_numbers(1)
+
+    def fail(_: object) -> None:
+        raise TryAgain("no broker")
+
+    broken = Learning(bench.database, bench.settings, "", bench.live, fail, TrainerMetrics())
+    with pytest.raises(TryAgain):
+        broken.step([record(labelled(number), 0)])
+
+    assert (bench.kept, bench.database.ranges()) == ({}, [])
+
+
+def test_a_new_label_becomes_a_class(bench: Bench) -> None:
+    """Under `admit` the learner takes it up at once, and names it."""
+    igloos = [labelled(n, label="Igloo", title="iglu con balcon") for n in learned_numbers(3)]
+    bench.feed(*igloos)
+    (row,) = bench.live.encode(["iglu con balcon"])
+    assert row is not None
+    best = bench.learning.learner.logits(row[None]).argmax()
+
+    assert [*ROOM_TYPES, "Igloo"] == bench.learning.learner.classes
+    assert bench.learning.learner.classes[best] == "Igloo"
+
+
+def test_a_refused_label_is_a_dead_letter(tmp_path: Path) -> None:
+    """Under `refuse` its event is sent back with the reason, the others are learned."""
+    bench = Bench(tmp_path, unknown_labels="refuse")
+    one, other = learned_numbers(2)
+    bench.feed(labelled(one, label="Igloo"), labelled(other))
+    (letter,) = bench.dead
+    bench.close()
+
+    assert (letter.stage, letter.error) == ("label", "unknown_label")
+    assert "TRAINER_UNKNOWN_LABELS" in letter.message
+    assert letter.original.value == record(labelled(one, label="Igloo"), 0).value
+    assert list(ROOM_TYPES) == bench.learning.learner.classes
+
+
+def test_the_number_of_classes_is_bounded(tmp_path: Path) -> None:
+    """The sixth class of at most five becomes a dead letter, also within one batch."""
+    bench = Bench(tmp_path, max_classes=5)
+    numbers = learned_numbers(4)
+    names = ("Igloo", "Tent", "Igloo", "Private room")
+    bench.feed(*(labelled(n, label=name) for n, name in zip(numbers, names, strict=True)))
+    (letter,) = bench.dead
+    bench.close()
+
+    assert (letter.stage, letter.error) == ("label", "too_many_classes")
+    assert "TRAINER_MAX_CLASSES" in letter.message
+    assert [*ROOM_TYPES, "Igloo"] == bench.learning.learner.classes
+    assert bench.count("dead") == 1
+
+
+def test_a_text_that_breaks_the_encoder_is_alone(bench: Bench) -> None:
+    """It becomes a dead letter; the learner stays a number."""
+    numbers = learned_numbers(9)
+    bench.feed(*(labelled(n, title=KABOOM if n == numbers[4] else None) for n in numbers))
+    (letter,) = bench.dead
+
+    assert (letter.stage, letter.error, letter.offset) == ("encode", "inference_failed", 4)
+    assert len(bench.kept) == 8
+    assert np.isfinite(bench.learning.learner.logits(np.ones((1, 8), np.float32))).all()
+
+
+@pytest.mark.parametrize(
+    "title", ["a\x00b private", "👩‍👩‍👧", "\u202eprivate", "ñ" * 2_000, "'; DROP TABLE labels; --"]
+)
+def test_odd_texts_are_kept_as_they_are(bench: Bench, title: str) -> None:
+    """Whatever a producer may send is learned, and encoded again from the very same text."""
+    (number,) = learned_numbers(1)
+    bench.feed(labelled(number, title=title))
+    bench.restart()
+
+    assert bench.database.items(held_out=False).texts == [title]
+
+
+def test_an_objection_takes_a_label_back(bench: Bench) -> None:
+    """A listing leaves the replay buffer and the hold-out if it is kept under that label."""
+    (number,), (judging,) = learned_numbers(1), learned_numbers(1, held_out=True)
+    both = (labelled(number), labelled(judging))
+    bench.feed(*both)
+    bench.feed(objection(number, "Igloo"), objection(judging, "Igloo"), first=2)
+    untouched = (list(bench.kept), bench.held_out)
+    bench.feed(*(objection(n, labelled(n).label) for n in (number, judging)), first=4)
+
+    assert ([f"l-{number}"], [f"l-{judging}"]) == untouched
+    assert (bench.kept, bench.held_out) == ({}, [])
+    assert bench.count("objection") == 4
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_messages_count_in_their_order(bench: Bench, together: bool) -> None:
+    """Objected to, then labelled so by somebody else: it stays, in one batch or in two."""
+    (number,) = learned_numbers(1)
+    label = labelled(number).label
+    bench.feed(labelled(number))
+    events = [objection(number, label), labelled(number, event_id="later")]
+    if together:
+        bench.feed(*events, first=1)
+    else:
+        for place, event in enumerate(events):
+            bench.feed(event, first=1 + place)
+
+    assert bench.kept == {f"l-{number}": label}
+
+
+def test_a_deletion_reaches_everything(bench: Bench) -> None:
+    """Replay buffer, hold-out and labels forget it, though its label comes in the same batch."""
+    (number, other), (judging,) = learned_numbers(2), learned_numbers(1, held_out=True)
+    bench.feed(labelled(number), labelled(judging))
+    bench.learning.step(
+        [
+            record(deletion(other), 0),
+            record(deletion(number), 1),
+            record(deletion(judging), 2),
+            record(labelled(other), 2),
+        ]
+    )
+    bench.restart()
+
+    assert (bench.kept, bench.held_out) == ({}, [])
+    assert [bench.database.held_out(f"l-{n}") for n in (number, other, judging)] == [None] * 3
+
+
+def test_a_learner_that_lost_its_replay_buffer_still_predicts(bench: Bench) -> None:
+    """After deletions and a restart it knows what it learned."""
+    numbers = learned_numbers(20)
+    bench.feed(*(labelled(n) for n in numbers[:19]))
+    bench.learning.step([record(deletion(n), place) for place, n in enumerate(numbers[:19])])
+    bench.restart()
+    bench.feed(labelled(numbers[19]), first=19)
+
+    assert bench.database.history(1) == [(labelled(numbers[19]).label,) * 2]
+
+
+def test_nothing_is_predicted_before_the_first_label(bench: Bench) -> None:
+    """Prequential accuracy begins with a wrong one, not with a lucky guess."""
+    numbers = learned_numbers(2)
+    bench.feed(labelled(numbers[0]))
+    bench.feed(labelled(numbers[1]), first=1)
+
+    assert [guess for _, guess in bench.database.history(2)] == [None, labelled(numbers[0]).label]
+
+
+@given(cuts=st.sets(st.integers(1, 59)), stops=st.sets(st.integers(1, 59), max_size=3))
+@settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck))
+def test_stops_and_cuts_change_nothing(
+    tmp_path_factory: pytest.TempPathFactory, cuts: set[int], stops: set[int]
+) -> None:
+    """However the stream was cut and the trainer stopped: the same buffer, the same learner."""
+    steady = Bench(tmp_path_factory.mktemp("steady"), replay_size=12)
+    stopped = Bench(tmp_path_factory.mktemp("stopped"), replay_size=12)
+    events = [labelled(number) for number in range(60)]
+    for start in range(0, 60, 5):
+        steady.feed(*events[start : start + 5], first=start)
+    edges = [0, *sorted(cuts | stops), 60]
+    for start, end in pairwise(edges):
+        stopped.feed(*events[start:end], first=start)
+        if end in stops:
+            stopped.restart()
+    probe = np.stack(
+        [row for row in steady.live.encode([e.title for e in events]) if row is not None]
+    )
+
+    assert steady.database.kept() == stopped.database.kept()
+    assert steady.held_out == stopped.held_out
+    assert steady.database.ranges() == stopped.database.ranges()
+    np.testing.assert_allclose(
+        steady.learning.learner.logits(probe), stopped.learning.learner.logits(probe), rtol=1e-5
+    )
+    steady.close()
+    stopped.close()
+
+
+def test_another_encoder_encodes_and_fits_again(bench: Bench) -> None:
+    """Kept listings get new features, the learner is theirs, classes as common as in the stream."""
+    numbers = learned_numbers(30)
+    bench.feed(*(labelled(n) for n in numbers), *(labelled(n) for n in learned_numbers(3, True)))
+    prior = bench.learning.learner.prior()
+    bench.live = bench.release(seed=1)
+    bench.learning.follow(bench.live)
+    for held_out in (False, True):
+        items = bench.database.items(held_out)
+        expected = [row for row in bench.live.encode(items.texts) if row is not None]
+        np.testing.assert_allclose(items.features, expected, rtol=1e-6)
+
+    expected_learner = uninterrupted(bench, numbers)
+    rows = bench.database.items(False).features
+    np.testing.assert_allclose(
+        bench.learning.learner.logits(rows), expected_learner.logits(rows), rtol=1e-6, atol=1e-6
+    )
+    assert prior == bench.learning.learner.prior()
+    state = bench.learning.learner.state()
+    bench.restart()
+    assert state == bench.learning.learner.state()
+
+
+def test_a_listing_that_the_new_encoder_cannot_read_goes(bench: Bench) -> None:
+    """It leaves buffer and hold-out; the others stay."""
+    number, other = learned_numbers(2)
+    bench.feed(labelled(number), labelled(other))
+    with bench.database.transaction():
+        bench.database._sql.execute(
+            "UPDATE items SET text = ? WHERE listing_id = ?", (KABOOM, f"l-{other}")
+        )
+    bench.learning.follow(bench.release(seed=2))
+
+    assert list(bench.kept) == [f"l-{number}"]
+
+
+def test_a_head_with_other_classes_keeps_what_was_learned(bench: Bench) -> None:
+    """Somebody promotes a release with one class more on the same encoder."""
+    numbers = learned_numbers(20)
+    bench.feed(*(labelled(n) for n in numbers))
+    bench.learning.follow(bench.release(labels=[*ROOM_TYPES, "Igloo"]))
+
+    assert [*ROOM_TYPES, "Igloo"] == bench.learning.learner.classes
+    assert any(bench.learning.learner.prior())
+
+
+def test_a_smaller_replay_size_holds_from_the_start(bench: Bench) -> None:
+    """Listings beyond it leave the file."""
+    bench.feed(*(labelled(n) for n in learned_numbers(40)))
+    bench.restart(replay_size=8)
+
+    assert len(bench.kept) == 8
+    assert len(set(bench.kept.values())) == 4
+
+
+def test_the_gauges_show_what_is_kept(bench: Bench) -> None:
+    """Also right after a restart."""
+    bench.feed(*(labelled(n) for n in range(60)))
+    value = bench.metrics.registry.get_sample_value
+    before = {
+        "accuracy": value("roomstream_trainer_prequential_accuracy_ratio"),
+        "holdout": value("roomstream_trainer_holdout_items"),
+        "replay": value("roomstream_trainer_replay_items", {"label": "Hotel room"}),
+        "recall": value("roomstream_trainer_class_recall_ratio", {"label": "Hotel room"}),
+    }
+    bench.restart()
+    value = bench.metrics.registry.get_sample_value
+
+    assert before == {
+        "accuracy": value("roomstream_trainer_prequential_accuracy_ratio"),
+        "holdout": value("roomstream_trainer_holdout_items"),
+        "replay": value("roomstream_trainer_replay_items", {"label": "Hotel room"}),
+        "recall": value("roomstream_trainer_class_recall_ratio", {"label": "Hotel room"}),
+    }
+    assert before["holdout"] == len(bench.held_out)

@@ -1,0 +1,200 @@
+"""A candidate, from learner to announcement or refusal, against a real broker and a real store."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+
+from artefacts.classifier import Classifier
+from artefacts.store import Store
+from roomstream.brokers import Broker
+from roomstream.live import live_announcement
+from runtime.settings import KafkaSettings, SharedSettings, load
+from runtime.topics import create_topics
+from schemas.errors import RoomstreamError
+from schemas.events import ReleaseAnnouncement
+from tests.releases import ROOM_TYPES, tiny_release
+from tests.trainer.labels import labelled, learned_numbers, records
+from trainer.database import Database
+from trainer.heads import linear_head
+from trainer.learners.slda import StreamingLda
+from trainer.learning import Learning
+from trainer.live import LiveRelease, Releases
+from trainer.metrics import TrainerMetrics
+from trainer.publishing import Publishing
+from trainer.settings import TrainerSettings
+
+
+class Desk:
+    """Learning and publishing without the loop around them."""
+
+    def __init__(self, kafka: KafkaSettings, prefix: str, folder: Path) -> None:
+        self.kafka = kafka
+        self.shared = SharedSettings(
+            store=f"file://{folder / 'store'}", cache=folder / "cache", topic_prefix=prefix
+        )
+        self.settings = TrainerSettings(release_interval_seconds=0, first_labels_per_class=1)
+        self.store = Store(self.shared.store)
+        self.releases = Releases(self.shared.cache, threads=1)
+        self.metrics = TrainerMetrics()
+        self.database = Database(folder / "trainer.sqlite")
+        self.live = self.base(self.shared.store)
+        self.learning = Learning(
+            self.database, self.settings, "", self.live, lambda _: None, self.metrics
+        )
+        self.publishing = self.desk()
+        self._offset = 0
+
+    def base(self, store: str, scale: float = 0, learner: str = "untrained") -> LiveRelease:
+        """A release of some store, loaded."""
+        manifest = tiny_release(Store(store), scale=scale)
+        manifest = msgspec.structs.replace(manifest, learner=learner)
+        announcement = ReleaseAnnouncement(
+            channel="live",
+            release=manifest.release,
+            manifest_digest=Store(store).publish(manifest),
+            store=store,
+            why="a test",
+            announced_at=datetime.now(UTC),
+        )
+        return self.releases.load(announcement)
+
+    def desk(self) -> Publishing:
+        """Publishing as after a start."""
+        return Publishing(
+            self.kafka, self.shared, self.settings, self.database, self.releases, self.metrics
+        )
+
+    def learn(self, *numbers: int, label: str | None = None) -> None:
+        """Take in labels."""
+        self.learning.step(records([labelled(n, label=label) for n in numbers], self._offset))
+        self._offset += len(numbers)
+
+    def publish(self) -> LiveRelease:
+        """Make and judge a candidate."""
+        self.live = self.publishing.run(self.learning.learner, self.live)
+        return self.live
+
+
+@pytest.fixture
+def desk(embedded_broker: Broker, topic_prefix: str, tmp_path: Path) -> Iterator[Desk]:
+    kafka = load(KafkaSettings, bootstrap_servers=embedded_broker.bootstrap_servers)
+    create_topics(kafka, topic_prefix, partitions=1, replication_factor=1)
+    desk = Desk(kafka, topic_prefix, tmp_path)
+    yield desk
+    desk.database.__exit__()
+
+
+def files(folder: Path) -> set[Path]:
+    return {path for path in folder.rglob("*") if path.is_file()}
+
+
+def test_what_passes_is_published_and_announced(desk: Desk) -> None:
+    """Store, topic, note for the command and database all name the new release."""
+    base = desk.live.manifest
+    desk.learn(*learned_numbers(40), *learned_numbers(4, held_out=True))
+    manifest = desk.publish().manifest
+    announced = live_announcement(desk.kafka, desk.shared)
+
+    assert announced is not None
+    assert announced == desk.live.announcement
+    assert desk.store.manifest(manifest.release, announced.manifest_digest) == manifest
+    assert desk.store.pointed("live") == manifest.release
+    assert (manifest.parent, manifest.learner) == (base.release, "slda")
+    assert manifest.class_prior == desk.learning.learner.prior()
+    assert sum(manifest.lineage.labels_by_class.values()) == 40
+    assert [result.gate for result in manifest.evaluation] == ["enough_labels"]
+    assert desk.database.last_seq_announced() == desk.database.last_learned()
+
+
+def test_a_candidate_is_due_once_for_what_was_learned(desk: Desk) -> None:
+    """Not before the first label, not again without a new one, not while the live one is pinned."""
+    due = [desk.publishing.due(desk.live)]
+    desk.learn(*learned_numbers(1, held_out=True))
+    due.append(desk.publishing.due(desk.live))
+    desk.learn(*learned_numbers(8))
+    pinned = LiveRelease(
+        msgspec.structs.replace(desk.live.announcement, pinned=True), desk.live.classifier
+    )
+    due += [desk.publishing.due(pinned), desk.publishing.due(desk.live)]
+    desk.publish()
+    due += [desk.publishing.due(desk.live), desk.desk().due(desk.live)]
+
+    assert due == [False, False, False, True, False, False]
+
+
+def test_a_refused_candidate_leaves_its_figures_only(desk: Desk, tmp_path: Path) -> None:
+    """The store is as it was, however many candidates are refused; the database has them."""
+    desk.learn(*learned_numbers(40), *learned_numbers(40, held_out=True))
+    good = desk.publish()
+    before = files(tmp_path / "store")
+    for number in learned_numbers(3, start=500):
+        desk.learn(*learned_numbers(400, start=1_000 * number), label="Hotel room")
+        desk.publish()
+    rows = desk.database._rows("SELECT manifest FROM candidates WHERE outcome = 'refused'")
+    refused = [msgspec.json.decode(row[0]) for row in rows]
+
+    assert desk.live is good
+    assert len(refused) == 3
+    assert all(not all(gate["passed"] for gate in each["evaluation"]) for each in refused)
+    assert before == files(tmp_path / "store")
+
+
+def test_a_release_of_another_store_is_the_base_of_ours(desk: Desk, tmp_path: Path) -> None:
+    """The operator moved the store: the next release is whole in the new one."""
+    desk.live = desk.base(f"file://{tmp_path / 'old'}")
+    for blob in desk.live.manifest.blobs.values():
+        path = tmp_path / "store" / "blobs" / "sha256" / blob.digest[:2] / blob.digest
+        path.unlink(missing_ok=True)
+    desk.learning.follow(desk.live)
+    desk.learn(*learned_numbers(40))
+    manifest = desk.publish().manifest
+
+    assert desk.live.announcement.store == desk.shared.store
+    Classifier.load(manifest, desk.store.get)
+
+
+def test_labels_are_timed_once(desk: Desk) -> None:
+    """Every learned label enters label-to-live with the first release that has it."""
+    desk.learn(*learned_numbers(10))
+    desk.publish()
+    desk.learn(*learned_numbers(5, start=1_000))
+    desk.publish()
+    value = desk.metrics.registry.get_sample_value("roomstream_trainer_label_to_live_seconds_count")
+
+    assert value == 15
+
+
+class Liar(StreamingLda):
+    """Exports another head than it is."""
+
+    def head(self) -> bytes:
+        """Wrong by one per cent."""
+        weights, bias = self._solve(8)
+        return linear_head(1.01 * weights.astype(np.float32), bias.astype(np.float32))
+
+
+def test_a_head_that_is_not_the_learner_is_never_published(desk: Desk, tmp_path: Path) -> None:
+    """That is a bug, and said to be one; nothing is announced."""
+    desk.learn(*learned_numbers(40), *learned_numbers(4, held_out=True))
+    before = files(tmp_path / "store")
+    liar = Liar.from_state(desk.learning.learner.state())
+
+    with pytest.raises(RoomstreamError, match="This is a bug: the exported head differs"):
+        desk.publishing.run(liar, desk.live)
+    assert before == files(tmp_path / "store")
+    assert live_announcement(desk.kafka, desk.shared) is None
+
+
+def test_classes_stay_in_their_order(desk: Desk) -> None:
+    """A new one comes last, so that scores can be compared from release to release."""
+    desk.learn(*learned_numbers(20))
+    first = desk.publish().manifest.labels
+    desk.learn(*learned_numbers(3, start=700), label="Igloo")
+    second = desk.publish().manifest.labels
+
+    assert first == list(ROOM_TYPES)
+    assert second == [*ROOM_TYPES, "Igloo"]

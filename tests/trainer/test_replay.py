@@ -1,0 +1,168 @@
+"""The replay buffer: capacity, balance, and equal chances within a class."""
+
+import random
+from collections import Counter, defaultdict
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from trainer.replay import ReplayBuffer
+
+LABELS = ("a", "b", "c", "d")
+CAPACITY = 6
+
+
+class Replay(RuleBasedStateMachine):
+    """A buffer beside what a database would hold of it, stopped and resumed at any time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.buffer = ReplayBuffer(CAPACITY)
+        self.kept: dict[str, str] = {}  # oldest first, as the database gives it
+        self.steady = ReplayBuffer(CAPACITY)
+
+    @rule(listing=st.integers(0, 30), label=st.sampled_from(LABELS), seed=st.integers(0, 9))
+    def offer(self, listing: int, label: str, seed: int) -> None:
+        """Offer to the resumed one and to the one that never stopped: they decide alike."""
+        choice = self.buffer.offer(f"l{listing}", label, random.Random(seed))
+        steady = self.steady.offer(f"l{listing}", label, random.Random(seed))
+
+        assert steady == choice
+        if choice.evict is not None:
+            assert choice.keep
+            del self.kept[choice.evict]
+        if choice.keep:
+            self.kept.pop(f"l{listing}", None)
+            self.kept[f"l{listing}"] = label
+
+    @rule(listing=st.integers(0, 30))
+    def remove(self, listing: int) -> None:
+        """A deletion: what was kept is gone, what was not changes nothing."""
+        name = f"l{listing}"
+        removed = self.buffer.remove(name)
+
+        assert removed == (self.kept.pop(name, None) is not None)
+        assert removed == self.steady.remove(name)
+
+    @rule()
+    def resume(self) -> None:
+        """Stop, and go on from what the database holds."""
+        self.buffer = ReplayBuffer(CAPACITY, self.kept.items(), self.buffer.seen, self.buffer.full)
+
+    @invariant()
+    def keeps_its_books(self) -> None:
+        """The counts are those of what is kept, and never more than there is room for."""
+        counts = {label: count for label, count in self.buffer.counts().items() if count}
+
+        assert Counter(self.kept.values()) == counts
+        assert len(self.kept) <= CAPACITY
+
+
+TestReplay = Replay.TestCase
+
+
+def filled(labels: str, capacity: int, seed: int) -> dict[str, str]:
+    """Offer listings l0, l1, … of these classes, each with its own chance; what is kept."""
+    buffer = ReplayBuffer(capacity)
+    kept: dict[str, str] = {}
+    for number, label in enumerate(labels):
+        choice = buffer.offer(f"l{number}", label, random.Random(f"{seed} {number}"))
+        if choice.evict:
+            del kept[choice.evict]
+        if choice.keep:
+            kept[f"l{number}"] = label
+    return kept
+
+
+@given(st.text("abcd", min_size=1, max_size=60), st.integers(0, 99))
+def test_it_is_full_once_it_could_be(labels: str, seed: int) -> None:
+    """Nothing is thrown away while there is room, and no place stays empty."""
+    assert min(len(labels), 10) == len(filled(labels, 10, seed))
+
+
+@given(st.lists(st.sampled_from("abc"), min_size=30, max_size=80), st.integers(0, 99))
+def test_rare_classes_are_kept_whole(labels: list[str], seed: int) -> None:
+    """A class that never reached its equal share loses none of its listings."""
+    stream = "".join(labels) + "z" * 3  # the third part of 12, after everything else
+    kept = Counter(filled(stream, 12, seed).values())
+
+    assert kept["z"] == 3
+
+
+def test_a_skewed_stream_becomes_a_balanced_buffer() -> None:
+    """Of 90, 9 and 1 per cent every class gets its third, as far as it has listings."""
+    chance = random.Random(5)
+    stream = "".join(chance.choices("abc", (90, 9, 1), k=3_000))
+    kept = Counter(filled(stream, 60, 1).values())
+
+    assert {"a", "b", "c"} == set(kept)
+    assert max(kept.values()) - min(kept["a"], kept["b"]) <= 1
+    assert min(20, stream.count("c")) == kept["c"]
+
+
+def exact_chances(count: int, capacity: int) -> list[float]:
+    """Algorithm R of one class by enumeration: the chance of each listing to be kept at the end."""
+    worlds: dict[tuple[int, ...], float] = {(): 1.0}
+    for number in range(count):
+        following: defaultdict[tuple[int, ...], float] = defaultdict(float)
+        for kept, weight in worlds.items():
+            if len(kept) < capacity:
+                following[(*kept, number)] += weight
+                continue
+            taken = capacity / (number + 1)
+            following[kept] += weight * (1 - taken)
+            for place in range(capacity):
+                changed = (*kept[:place], number, *kept[place + 1 :])
+                following[changed] += weight * taken / capacity
+        worlds = dict(following)
+    return [sum(weight for kept, weight in worlds.items() if n in kept) for n in range(count)]
+
+
+@pytest.mark.parametrize(("count", "capacity"), [(5, 1), (5, 2), (6, 4)])
+def test_within_one_class_every_listing_has_the_same_chance(count: int, capacity: int) -> None:
+    """4,000 runs agree with the exact chance capacity / count within four standard errors."""
+    runs = 4_000
+    tally: Counter[str] = Counter()
+    for seed in range(runs):
+        tally.update(list(filled("a" * count, capacity, seed)))
+    exact = exact_chances(count, capacity)
+
+    assert [pytest.approx(capacity / count)] * count == exact
+    for number, chance in enumerate(exact):
+        error = (chance * (1 - chance) / runs) ** 0.5
+        assert abs(tally[f"l{number}"] / runs - chance) < 4 * error
+
+
+def test_within_a_large_class_chances_are_equal_beside_others() -> None:
+    """Two classes full from the start: each of twelve listings of a class is kept alike."""
+    runs, stream = 4_000, "ab" * 12
+    tally: Counter[str] = Counter()
+    for seed in range(runs):
+        tally.update(list(filled(stream, 6, seed)))
+    error = (0.25 * 0.75 / runs) ** 0.5
+
+    for number in range(24):
+        assert abs(tally[f"l{number}"] / runs - 0.25) < 4.5 * error
+
+
+def test_a_kept_listing_takes_its_new_label() -> None:
+    """Labelled again it stays, counted under what it is now."""
+    buffer = ReplayBuffer(2, [("l1", "a"), ("l2", "a")], {"a": 2})
+    choice = buffer.offer("l1", "b", random.Random(0))
+
+    assert (choice.keep, choice.evict) == (True, None)
+    assert buffer.counts() == {"a": 1, "b": 1}
+    assert buffer.seen == {"a": 2}
+
+
+def test_a_smaller_capacity_holds_at_once() -> None:
+    """Started anew with less room, the largest classes give way until it fits."""
+    kept = [(f"l{number}", label) for number, label in enumerate("aaaaaabb")]
+    buffer = ReplayBuffer(5, kept, {"a": 6, "b": 2})
+    gone = buffer.shrink(random.Random(0))
+
+    assert buffer.counts() == {"a": 3, "b": 2}
+    assert len(set(gone)) == 3
+    assert buffer.shrink(random.Random(0)) == []

@@ -1,0 +1,216 @@
+"""A trainer that is killed, refused or short of disk: nothing is learned twice, nothing is lost."""
+
+import random
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from artefacts.classifier import Classifier
+from roomstream.brokers import Broker
+from roomstream.reading import TopicReader
+from runtime.settings import KafkaSettings, load
+from runtime.topics import create_topics
+from schemas.codec import decode
+from schemas.events import LabelledEvent
+from schemas.topics import Topic
+from tests.mounts import tiny_disk
+from tests.releases import ROOM_TYPES
+from tests.trainer.labels import labelled, learned_numbers
+from tests.trainer.process import Deployment, wait_until
+from trainer.database import Database
+from trainer.learners.slda import StreamingLda
+
+QUICK = {"release_interval_seconds": 0, "first_labels_per_class": 1, "replay_size": 100_000}
+KILLS = 12
+
+
+@pytest.fixture
+def deployment(kafka_settings: KafkaSettings, topics: str, tmp_path: Path) -> Iterator[Deployment]:
+    """Topics, a store and a base release that knows nothing."""
+    with Deployment(kafka_settings, topics, tmp_path) as deployment:
+        deployment.base()
+        yield deployment
+
+
+@pytest.fixture
+def on_embedded(embedded_broker: Broker, topic_prefix: str, tmp_path: Path) -> Iterator[Deployment]:
+    """The same where the broker makes no difference."""
+    kafka = load(KafkaSettings, bootstrap_servers=embedded_broker.bootstrap_servers)
+    create_topics(kafka, topic_prefix, partitions=2, replication_factor=1)
+    with Deployment(kafka, topic_prefix, tmp_path) as deployment:
+        deployment.base()
+        yield deployment
+
+
+def _kill_somewhere(deployment: Deployment, chance: random.Random) -> None:
+    """Kill after a random time, or in the moment in which a release appears in the store."""
+    before = len(deployment.store.releases())
+    deadline = time.monotonic() + chance.uniform(0.3, 1.5)
+    at_release = chance.random() < 0.5
+    while time.monotonic() < deadline + at_release:
+        if at_release and len(deployment.store.releases()) > before:
+            time.sleep(chance.choice([0, 0.002, 0.01]))
+            break
+        time.sleep(0.001)
+    deployment.stop(signal=9)
+
+
+def _on_topic(deployment: Deployment) -> dict[str, LabelledEvent]:
+    with TopicReader(deployment.kafka, deployment.shared.topic_prefix, Topic.LABELLED) as reader:
+        events = [decode(Topic.LABELLED, r.value or b"", r.headers) for r in reader.read_to_end()]
+    return {event.event_id: event for event in events if isinstance(event, LabelledEvent)}
+
+
+def test_killed_anywhere_every_label_is_learned_once(deployment: Deployment) -> None:
+    """After twelve SIGKILLs database and topic agree, and the learner was never interrupted."""
+    chance = random.Random(7)
+    sent = 0
+    for _ in range(KILLS):
+        deployment.start(**QUICK)
+        more = chance.randint(5, 60)
+        deployment.send(*(labelled(number) for number in range(sent, sent + more)))
+        sent += more
+        _kill_somewhere(deployment, chance)
+    expected = sum(number < sent for number in learned_numbers(sent))
+    deployment.ready(**QUICK)
+    wait_until(lambda: deployment.learned() == expected, "every label is live")
+    code = deployment.stop()
+    topic = _on_topic(deployment)
+    with Database(deployment.database) as database:
+        rows = database._rows("SELECT event_id, label, held_out FROM labels")
+        items = database.items(held_out=False)
+        state = database.fact("learner")
+        handled = sum(part.next - part.first for part in database.ranges())
+    learner = StreamingLda()
+    for label in ROOM_TYPES:
+        learner.add_class(label)
+    learner.learn(items.features, items.labels)
+
+    assert code == 0
+    assert sorted((event.event_id, event.label) for event in topic.values()) == sorted(
+        (event_id, label) for event_id, label, _ in rows
+    )
+    assert handled == sent == len(rows)
+    assert len(items.ids) == expected
+    assert state is not None
+    found = StreamingLda.from_state(state)
+    for moments in ("_means", "_scatter"):
+        np.testing.assert_allclose(
+            getattr(found, moments), getattr(learner, moments), rtol=1e-9, atol=1e-9
+        )
+    assert found.prior() == learner.prior()
+    Classifier.load(deployment.live_manifest(), deployment.store.get)
+
+
+def test_a_full_store_is_told_and_left_whole(on_embedded: Deployment, tmp_path: Path) -> None:
+    """Publishing ends with 75; nothing half-written is there; with space the release comes."""
+    with tiny_disk(tmp_path / "small", "512k") as disk:
+        on_embedded.shared = on_embedded.shared.model_copy(update={"store": f"file://{disk}"})
+        on_embedded.store = type(on_embedded.store)(on_embedded.shared.store)
+        on_embedded.base()
+        before = {path for path in disk.rglob("*") if path.is_file()}
+        _fill(disk / "ballast")
+        on_embedded.send(*(labelled(number) for number in learned_numbers(40)))
+        code = on_embedded.run(**QUICK)
+        (ended,) = on_embedded.logs("ended")
+        after = {path for path in disk.rglob("*") if path.is_file()} - {disk / "ballast"}
+        (disk / "ballast").unlink()
+        on_embedded.ready(**QUICK)
+        wait_until(lambda: on_embedded.learned() == 40, "published with space")
+        on_embedded.stop()
+
+    assert (code, ended["exit_code"]) == (75, 75)
+    assert "The disk is full: free some space" in ended["why"]
+    assert before == after
+
+
+def _fill(ballast: Path) -> None:
+    with ballast.open("wb", buffering=0) as file:
+        try:
+            while True:
+                file.write(b"x" * 4096)
+        except OSError:
+            return
+
+
+def test_a_full_disk_of_the_database_is_told(on_embedded: Deployment, tmp_path: Path) -> None:
+    """Learning ends with 75, and goes on where it was when there is space."""
+    with tiny_disk(tmp_path / "small", "512k") as disk:
+        on_embedded.database = disk / "trainer.sqlite"
+        on_embedded.ready(**QUICK)
+        on_embedded.stop()
+        _fill(disk / "ballast")
+        on_embedded.send(*(labelled(number) for number in learned_numbers(200)))
+        code = on_embedded.run(**QUICK)
+        ended = on_embedded.logs("ended")[-1]
+        (disk / "ballast").unlink()
+        on_embedded.ready(**QUICK)
+        wait_until(lambda: on_embedded.learned() == 200, "learned with space")
+        on_embedded.stop()
+
+    assert (code, ended["exit_code"]) == (75, 75)
+    assert "full" in ended["why"]
+
+
+def test_one_database_has_one_trainer(on_embedded: Deployment) -> None:
+    """A second one ends with 75 and names the file; the first one goes on."""
+    on_embedded.ready(**QUICK)
+    first = on_embedded.process
+    code = on_embedded.run(**QUICK, metrics_port=0)
+    on_embedded.process = first
+
+    assert code == 75
+    assert str(on_embedded.database) in on_embedded.logs("ended")[-1]["why"]
+    assert on_embedded.is_ready()
+    assert on_embedded.stop() == 0
+
+
+def test_an_occupied_port_is_a_wrong_setting(on_embedded: Deployment) -> None:
+    """It ends with 2 and names the option."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        code = on_embedded.run(metrics_port=taken.getsockname()[1])
+
+    assert code == 2
+    assert "TRAINER_METRICS_PORT" in on_embedded.logs("ended")[-1]["why"]
+
+
+def test_missing_topics_are_a_wrong_setting(on_embedded: Deployment) -> None:
+    """It ends with 2 and says how to make them."""
+    on_embedded.shared = on_embedded.shared.model_copy(update={"topic_prefix": "nowhere."})
+
+    assert on_embedded.run() == 2
+    assert "roomstream topics create" in on_embedded.logs("ended")[-1]["why"]
+
+
+def test_without_a_release_there_is_nothing_to_learn_with(
+    embedded_broker: Broker, topic_prefix: str, tmp_path: Path
+) -> None:
+    """It ends with 3 and says how to make one."""
+    kafka = load(KafkaSettings, bootstrap_servers=embedded_broker.bootstrap_servers)
+    create_topics(kafka, topic_prefix, partitions=1, replication_factor=1)
+    with Deployment(kafka, topic_prefix, tmp_path) as deployment:
+        assert deployment.run(release_wait_seconds=0.5) == 3
+        assert "roomstream base import" in deployment.logs("ended")[-1]["why"]
+
+
+def test_an_unreachable_broker_is_worth_another_try(tmp_path: Path) -> None:
+    """It ends with 75 and names the address."""
+    kafka = load(KafkaSettings, bootstrap_servers="127.0.0.1:1")
+    with Deployment(kafka, "", tmp_path) as deployment:
+        assert deployment.run() == 75
+        assert "127.0.0.1:1" in deployment.logs("ended")[-1]["why"]
+
+
+def test_a_damaged_database_is_told(on_embedded: Deployment) -> None:
+    """It ends with 1, says what to do, and leaves the file as it was."""
+    on_embedded.database.write_bytes(b"not a database " * 1_000)
+
+    assert on_embedded.run() == 1
+    (ended,) = on_embedded.logs("ended")
+    assert "move it away" in ended["why"]

@@ -1,0 +1,283 @@
+"""Labels in, releases out: a real trainer on real brokers."""
+
+import json
+import re
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from statistics import median
+
+import pytest
+
+from artefacts.classifier import Classifier
+from roomstream.live import make_live
+from runtime.dead_letters import read_dead_letter
+from runtime.settings import KafkaSettings
+from schemas.topics import Topic
+from tests.kafka_io import read_until, send
+from tests.releases import ROOM_TYPES
+from tests.trainer.labels import deletion, labelled, learned_numbers
+from tests.trainer.process import Deployment, wait_until
+from trainer.database import Database
+from trainer.holdout import is_held_out
+
+QUICK = {"release_interval_seconds": 0.2, "first_labels_per_class": 3}
+
+
+@pytest.fixture
+def deployment(kafka_settings: KafkaSettings, topics: str, tmp_path: Path) -> Iterator[Deployment]:
+    """Topics, a store and a base release that knows nothing."""
+    with Deployment(kafka_settings, topics, tmp_path) as deployment:
+        deployment.base()
+        yield deployment
+
+
+def test_labels_become_releases(deployment: Deployment) -> None:
+    """A release covers every label before it, never learned the hold-out, and answers rightly."""
+    base = deployment.live().release
+    deployment.ready(**QUICK)
+    deployment.send(*(labelled(number) for number in range(120)))
+    expected = sum(not is_held_out(f"l-{number}", 0.1) for number in range(120))
+    wait_until(lambda: deployment.learned() == expected, "all labels are live")
+    manifest = deployment.live_manifest()
+    classifier = Classifier.load(manifest, deployment.store.get)
+    held_out = deployment.metrics()["roomstream_trainer_holdout_items"]
+    handled = deployment.metrics()
+
+    assert deployment.stop() == 0
+    assert sum(part.next - part.first for part in manifest.lineage.ranges) == 120
+    assert held_out == 120 - expected
+    assert base == _oldest_ancestor(deployment)
+    assert all(result.passed for result in manifest.evaluation)
+    answers = classifier.predict(["hotel suite", "shared bunk", "private room", "entire loft"])
+    assert {a.label for a in answers} == set(ROOM_TYPES)
+    assert handled['roomstream_trainer_events_total{outcome="learned"}'] == expected
+    assert not deployment.logs("somebody else made a release live")
+    with Database(deployment.database) as database:
+        learned = {listing for listing, _ in database.kept()}
+        assert not learned & set(database.items(held_out=True).ids)
+
+
+def _oldest_ancestor(deployment: Deployment) -> str:
+    manifest = deployment.live_manifest()
+    while manifest.parent:
+        manifest = deployment.store.manifest(manifest.parent)
+    return manifest.release
+
+
+def test_every_metric_has_its_documented_name(deployment: Deployment) -> None:
+    """After some labels and a release, /metrics shows what docs/metrics.md lists, and no more."""
+    deployment.ready(**QUICK)
+    deployment.send(*(labelled(number) for number in range(60)))
+    wait_until(lambda: deployment.learned() > 0, "a release")
+    wait_until(
+        lambda: 'roomstream_trainer_releases_total{outcome="announced"}' in deployment.metrics(),
+        "the release is counted",
+    )
+    found = deployment.page("metrics")
+    types = set(re.findall(r"^# TYPE (roomstream_\w+) (counter|gauge|histogram)$", found, re.M))
+    page = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text()
+    documented = re.findall(r"^\| `(roomstream_trainer_\w+)` \| (\w+) \|", page, re.M)
+    samples = {re.sub(r"\{.*", "", name) for name in deployment.metrics()}
+    bases = {re.sub(r"_(bucket|sum|count)$", "", name) for name in samples}
+
+    assert set(documented) == {t for t in types if not t[0].endswith("_created")}
+    assert {name for name, _ in documented} <= bases
+    assert set(json.loads(deployment.page("readyz"))["conditions"]) == {"release", "labels"}
+    assert json.loads(deployment.page("healthz")) == {"alive": True}
+
+
+def test_a_label_is_live_in_seconds(deployment: Deployment) -> None:
+    """From sending to announcement, the median of five stays under five seconds."""
+    deployment.ready(**QUICK)
+    deployment.send(*(labelled(number) for number in learned_numbers(40)))
+    wait_until(lambda: deployment.learned() == 40, "the first labels are live")
+    seconds = []
+    for place, number in enumerate(learned_numbers(5, start=1_000)):
+        started = time.monotonic()
+        deployment.send(labelled(number))
+        wait_until(lambda wanted=41 + place: deployment.learned() == wanted, "live")  # type: ignore[misc]
+        seconds.append(time.monotonic() - started)
+
+    assert median(seconds) < 5
+    name = "roomstream_trainer_label_to_live_seconds"
+    assert deployment.metrics()[f"{name}_count"] == 45
+
+
+def test_the_first_release_waits_for_enough_labels(deployment: Deployment) -> None:
+    """Three of every class, or nothing is announced; the refusals are kept with their figures."""
+    base = deployment.live().release
+    deployment.ready(**QUICK)
+    hotels = [number for number in learned_numbers(80) if labelled(number).label == "Hotel room"]
+    others = [number for number in learned_numbers(80) if number not in hotels]
+    deployment.send(*(labelled(number) for number in others))
+    wait_until(
+        lambda: bool(deployment.logs("candidate refused: the live release stays")), "refused"
+    )
+    wait_until(lambda: deployment.events("learned") == len(others), "learned")
+    before = deployment.live().release
+    deployment.send(*(labelled(number) for number in hotels[:3]))
+    wait_until(lambda: deployment.live().release != base, "the first release")
+
+    assert base == before
+    refused = deployment.logs("candidate refused: the live release stays")[0]
+    assert "0 of the rarest class" in refused["gates"]["enough_labels"]
+    name = 'roomstream_trainer_gate_results_total{gate="enough_labels",outcome="failed"}'
+    assert deployment.metrics()[name] >= 1
+
+
+def test_wrong_labels_are_not_announced(deployment: Deployment) -> None:
+    """A burst of them after a good model fails its gates; the good one stays, and logs say why."""
+    deployment.base(scale=12)
+    deployment.ready(**QUICK)
+    held = learned_numbers(60, held_out=True)
+    deployment.send(*(labelled(number) for number in (*held, *learned_numbers(80))))
+    wait_until(lambda: deployment.learned() == 80, "a good release")
+    good = deployment.live().release
+    wrong = [
+        labelled(number, label=ROOM_TYPES[(number + 1) % 4])
+        for number in learned_numbers(400, start=10_000)
+    ]
+    deployment.send(*wrong)
+    wait_until(lambda: deployment.events("learned") == 480, "all are learned")
+    wait_until(lambda: _refused(deployment) > 0, "a refusal")
+    time.sleep(1)
+    last = deployment.logs("candidate refused: the live release stays")[-1]
+    live = deployment.live_manifest()
+
+    assert "the live release" in last["gates"]["accuracy"]
+    assert live.release == good or _wrong_share(deployment) < 0.3
+    deployment.stop()
+    with Database(deployment.database) as database:
+        rows = database._rows("SELECT outcome FROM candidates WHERE release = ?", last["candidate"])
+    assert rows == [("refused",)]
+
+
+def _refused(deployment: Deployment) -> float:
+    return deployment.metrics()['roomstream_trainer_releases_total{outcome="refused"}']
+
+
+def _wrong_share(deployment: Deployment) -> float:
+    classifier = Classifier.load(deployment.live_manifest(), deployment.store.get)
+    events = [labelled(number) for number in learned_numbers(60, held_out=True)]
+    answers = classifier.predict([event.title for event in events])
+    wrong = [a.label != e.label for a, e in zip(answers, events, strict=True)]
+    return sum(wrong) / len(wrong)
+
+
+def test_a_pinned_release_stays_until_it_is_unpinned(deployment: Deployment) -> None:
+    """The trainer learns on and announces nothing; unpinned, it announces what it learned."""
+    base = deployment.base(scale=12)
+    deployment.ready(**QUICK)
+    make_live(deployment.kafka, deployment.shared, base.release, "hold on", pinned=True)
+    time.sleep(1)
+    deployment.send(*(labelled(number) for number in learned_numbers(40)))
+    wait_until(lambda: deployment.events("learned") == 40, "learned")
+    time.sleep(1)
+    pinned = deployment.live()
+    make_live(deployment.kafka, deployment.shared, base.release, "go on")
+    wait_until(lambda: deployment.learned() == 40, "announced")
+
+    assert (base.release, True) == (pinned.release, pinned.pinned)
+
+
+def test_another_encoder_is_taken_up(deployment: Deployment) -> None:
+    """Somebody makes a release with another encoder live: the next one stands on it."""
+    deployment.ready(**QUICK)
+    deployment.send(*(labelled(number) for number in learned_numbers(60)))
+    wait_until(lambda: deployment.learned() == 60, "a release of the first encoder")
+    other = deployment.base(scale=11, seed=1)
+    wait_until(lambda: bool(deployment.logs("encoding listings with the new encoder")), "taken up")
+    deployment.send(*(labelled(number) for number in learned_numbers(20, start=5_000)))
+    wait_until(lambda: deployment.learned() == 80, "a release of the other encoder")
+    manifest = deployment.live_manifest()
+
+    assert other.blobs["encoder.onnx"] == manifest.blobs["encoder.onnx"]
+    (line,) = deployment.logs("somebody else made a release live")
+    assert other.release == line["release"]
+
+
+def test_a_new_label_is_served(deployment: Deployment) -> None:
+    """Under `admit` a head with one class more is announced, and it names the class."""
+    deployment.ready(**QUICK)
+    deployment.send(*(labelled(number) for number in learned_numbers(60)))
+    igloos = [
+        labelled(number, label="Igloo", title="sunny sunny luminoso")
+        for number in learned_numbers(20, start=5_000)
+    ]
+    deployment.send(*igloos)
+    wait_until(lambda: deployment.learned() == 80, "announced")
+    manifest = deployment.live_manifest()
+    classifier = Classifier.load(manifest, deployment.store.get)
+
+    assert manifest.labels == [*ROOM_TYPES, "Igloo"]
+    assert [a.label for a in classifier.predict(["sunny luminoso", "hotel suite"])] == [
+        "Igloo",
+        "Hotel room",
+    ]
+
+
+def test_deleted_listings_are_forgotten(deployment: Deployment) -> None:
+    """They leave the file, also when the process is stopped right after."""
+    numbers = learned_numbers(20)
+    deployment.ready(**QUICK)
+    deployment.send(*(labelled(number) for number in numbers))
+    wait_until(lambda: deployment.events("learned") == 20, "learned")
+    deployment.send(*(deletion(number) for number in numbers[:12]))
+    wait_until(lambda: deployment.events("deletion") == 12, "forgotten")
+    code = deployment.stop()
+    with Database(deployment.database) as database:
+        kept = {listing for listing, _ in database.kept()}
+
+    assert code == 0
+    assert {f"l-{number}" for number in numbers[12:]} == kept
+
+
+def test_malformed_labels_become_dead_letters(deployment: Deployment) -> None:
+    """The original bytes, key and headers with the reason; labels beside them are learned."""
+    bad = {
+        b"{": "not_json",
+        b"\xff\xfe": "bad_utf8",
+        b'{"event_id": "e"}': "missing_field",
+        b"[" * 2_000: "wrong_type",
+        b" " * 70_000: "too_large",
+    }
+    trace = [("traceparent", b"00-abc")]
+    deployment.ready(**QUICK)
+    send(
+        deployment.kafka,
+        Topic.LABELLED.named(deployment.shared.topic_prefix),
+        [(b"\x00key", value, trace) for value in bad],
+    )
+    deployment.send(*(labelled(number) for number in learned_numbers(3)))
+    wait_until(lambda: deployment.events("learned") == 3, "the good ones are learned")
+    wait_until(lambda: deployment.events("dead") == len(bad), "dead letters")
+    letters = read_until(
+        deployment.kafka,
+        deployment.shared.topic_prefix,
+        Topic.DEAD,
+        lambda found: len(found) >= len(bad),
+    )
+    read = [read_dead_letter(letter) for letter in letters]
+
+    assert bad == {letter.original.value: letter.error for letter in read}
+    assert {b"\x00key"} == {letter.original.key for letter in read}
+    assert all(letter.original.headers == (("traceparent", b"00-abc"),) for letter in read)
+    assert {"decode"} == {letter.stage for letter in read}
+
+
+def test_a_dead_letter_too_large_for_its_topic_is_cut_short(deployment: Deployment) -> None:
+    """A message that only just fits into Kafka does not fit with our headers, and stops nobody."""
+    deployment.ready(**QUICK)
+    topic = Topic.LABELLED.named(deployment.shared.topic_prefix)
+    ((partition, offset),) = send(
+        deployment.kafka, topic, [(b"key", b"x" * 1_048_400, [("traceparent", b"00-abc")])]
+    )
+    wait_until(lambda: deployment.events("dead") == 1, "a dead letter")
+    (record,) = read_until(
+        deployment.kafka, deployment.shared.topic_prefix, Topic.DEAD, lambda found: len(found) > 0
+    )
+    letter = read_dead_letter(record)
+
+    assert (letter.topic, letter.partition, letter.offset) == (topic, partition, offset)
+    assert letter.error == "too_large"
