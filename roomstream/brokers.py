@@ -8,7 +8,6 @@ production cluster promises is tested on Apache Kafka.
 import contextlib
 import importlib.resources
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -21,6 +20,8 @@ from typing import Self
 from kafka import KafkaAdminClient
 from kafka.errors import KafkaError
 
+from roomstream.ports import reserved_port
+from runtime.parent_death import dies_with_parent
 from schemas.errors import ConfigurationError, TryAgain
 
 
@@ -28,13 +29,16 @@ class Broker(ABC):
     """
     A broker in a process of its own, on loopback, gone when the context is left.
 
+    It also ends when the thread that started it does, even if that was killed.
+
     Raises:
-        TryAgain: It did not start; says where its log is and what it says.
+        TryAgain: It did not start; says what the end of its log says.
     """
 
     def __init__(self) -> None:
-        self._folder = Path(tempfile.mkdtemp(prefix="roomstream-broker-"))
-        self._port = free_port()
+        self._stack = contextlib.ExitStack()
+        self._folder = Path()
+        self._port = 0
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -51,6 +55,11 @@ class Broker(ABC):
 
     def __enter__(self) -> Self:
         try:
+            folder = tempfile.TemporaryDirectory(
+                prefix="roomstream-broker-", ignore_cleanup_errors=True
+            )
+            self._folder = Path(self._stack.enter_context(folder))
+            self._port = self._stack.enter_context(reserved_port())
             self.start()
         except BaseException:
             self.__exit__()
@@ -59,7 +68,7 @@ class Broker(ABC):
 
     def __exit__(self, *_: object) -> None:
         self.stop()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        self._stack.close()
 
     def start(self) -> None:
         """Run it and wait until it answers."""
@@ -72,6 +81,7 @@ class Broker(ABC):
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
+                preexec_fn=dies_with_parent(),
             )
         self._wait()
 
@@ -144,7 +154,6 @@ class KafkaNode(Broker):
     def __init__(self, home: Path) -> None:
         super().__init__()
         self._home = home.resolve()
-        self._controller_port = free_port()
         if not (self._home / "bin" / "kafka-server-start.sh").exists():
             raise ConfigurationError(
                 f"KAFKA_HOME {home} holds no bin/kafka-server-start.sh. Set it to the folder of an "
@@ -154,7 +163,8 @@ class KafkaNode(Broker):
     def _command(self) -> list[str]:
         properties = self._folder / "server.properties"
         if not properties.exists():
-            properties.write_text(self._properties())
+            controller_port = self._stack.enter_context(reserved_port())
+            properties.write_text(self._properties(controller_port))
             self._format(properties)
         return [str(self._home / "bin" / "kafka-server-start.sh"), str(properties)]
 
@@ -178,7 +188,7 @@ class KafkaNode(Broker):
             )
         return done.stdout
 
-    def _properties(self) -> str:
+    def _properties(self, controller_port: int) -> str:
         single = "".join(
             f"{name}=1\n"
             for name in (
@@ -191,9 +201,9 @@ class KafkaNode(Broker):
         )
         return (
             "process.roles=broker,controller\nnode.id=1\n"
-            f"controller.quorum.voters=1@127.0.0.1:{self._controller_port}\n"
+            f"controller.quorum.voters=1@127.0.0.1:{controller_port}\n"
             f"listeners=PLAINTEXT://{self.bootstrap_servers},"
-            f"CONTROLLER://127.0.0.1:{self._controller_port}\n"
+            f"CONTROLLER://127.0.0.1:{controller_port}\n"
             f"advertised.listeners=PLAINTEXT://{self.bootstrap_servers}\n"
             "controller.listener.names=CONTROLLER\n"
             "listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT\n"
@@ -201,14 +211,6 @@ class KafkaNode(Broker):
             "offsets.topic.num.partitions=4\ntransaction.state.log.num.partitions=4\n"
             "group.initial.rebalance.delay.ms=0\nauto.create.topics.enable=false\n" + single
         )
-
-
-def free_port() -> int:
-    """A port of the loopback address that nobody uses now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _answers(port: int) -> bool:

@@ -1,6 +1,5 @@
 """Keep child processes running: restart what crashes, give up on what cannot work, drain at the end."""
 
-import ctypes
 import os
 import random
 import signal
@@ -14,13 +13,13 @@ from pathlib import Path
 
 import structlog
 
+from runtime.parent_death import dies_with_parent
 from schemas.errors import ExitCode
 
 _log = structlog.get_logger(__name__)
 
 _HOPELESS = (ExitCode.USAGE, ExitCode.RELEASE)
 _TICK_SECONDS = 0.05
-_PR_SET_PDEATHSIG = 1
 
 
 @dataclass(frozen=True)
@@ -82,7 +81,7 @@ class Child:
                 stderr=log,
                 # A signal to our group (Ctrl-C) must not end it before it is told to drain.
                 start_new_session=True,
-                preexec_fn=_die_with_parent,
+                preexec_fn=dies_with_parent(),
             )
         finally:
             if log:
@@ -197,9 +196,3 @@ class Supervisor:
 
     def _running(self) -> list[Child]:
         return [child for child in self.children if child.pid is not None and child.ended() is None]
-
-
-def _die_with_parent() -> None:
-    """Linux ends a child whose supervisor was killed, so that no orphan keeps a port or partition."""
-    if os.uname().sysname == "Linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
