@@ -9,7 +9,6 @@ import contextlib
 import importlib.resources
 import os
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -17,12 +16,11 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Self
 
-from kafka import KafkaAdminClient
-from kafka.errors import KafkaError
-
 from roomstream.ports import reserved_port
+from runtime.kafka import probe
 from runtime.parent_death import dies_with_parent
-from schemas.errors import ConfigurationError, TryAgain
+from runtime.settings import KafkaSettings
+from schemas.errors import ConfigurationError, RoomstreamError, TryAgain
 
 
 class Broker(ABC):
@@ -107,7 +105,7 @@ class Broker(ABC):
     def _wait(self) -> None:
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline and self._process and self._process.poll() is None:
-            if _answers(self._port):
+            if _answers(self.bootstrap_servers):
                 return
             time.sleep(0.1)
         tail = "\n".join((self._folder / "log").read_text(errors="replace").splitlines()[-15:])
@@ -213,10 +211,9 @@ class KafkaNode(Broker):
         )
 
 
-def _answers(port: int) -> bool:
+def _answers(servers: str) -> bool:
     try:
-        socket.create_connection(("127.0.0.1", port), 1).close()
-        KafkaAdminClient(bootstrap_servers=f"127.0.0.1:{port}", bootstrap_timeout_ms=2000).close()
-    except (OSError, KafkaError):
+        probe(KafkaSettings.model_construct(bootstrap_servers=servers), timeout_seconds=4)
+    except RoomstreamError:
         return False
     return True
