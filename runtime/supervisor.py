@@ -41,7 +41,8 @@ class BackOff:
 
     def wait_seconds(self, failures: int) -> float:
         """The wait after so many failures, with jitter, so that children do not restart in step."""
-        wait = min(self.most_seconds, self.first_seconds * 2.0 ** (failures - 1))
+        doublings = min(failures - 1, 60)  # a float cannot hold many more
+        wait = min(self.most_seconds, self.first_seconds * 2.0**doublings)
         return wait * random.uniform(0.8, 1.2)  # noqa: S311 - no secret depends on it
 
 
