@@ -8,9 +8,7 @@ production cluster promises is tested on Apache Kafka.
 import contextlib
 import importlib.resources
 import os
-import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -18,23 +16,27 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Self
 
-from kafka import KafkaAdminClient
-from kafka.errors import KafkaError
-
-from schemas.errors import ConfigurationError, TryAgain
+from roomstream.ports import reserved_port
+from runtime.kafka import probe
+from runtime.parent_death import dies_with_parent
+from runtime.settings import KafkaSettings
+from schemas.errors import ConfigurationError, RoomstreamError, TryAgain
 
 
 class Broker(ABC):
     """
     A broker in a process of its own, on loopback, gone when the context is left.
 
+    It also ends when the thread that started it does, even if that was killed.
+
     Raises:
-        TryAgain: It did not start; says where its log is and what it says.
+        TryAgain: It did not start; says what the end of its log says.
     """
 
     def __init__(self) -> None:
-        self._folder = Path(tempfile.mkdtemp(prefix="roomstream-broker-"))
-        self._port = free_port()
+        self._stack = contextlib.ExitStack()
+        self._folder = Path()
+        self._port = 0
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -51,6 +53,11 @@ class Broker(ABC):
 
     def __enter__(self) -> Self:
         try:
+            folder = tempfile.TemporaryDirectory(
+                prefix="roomstream-broker-", ignore_cleanup_errors=True
+            )
+            self._folder = Path(self._stack.enter_context(folder))
+            self._port = self._stack.enter_context(reserved_port())
             self.start()
         except BaseException:
             self.__exit__()
@@ -59,7 +66,7 @@ class Broker(ABC):
 
     def __exit__(self, *_: object) -> None:
         self.stop()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        self._stack.close()
 
     def start(self) -> None:
         """Run it and wait until it answers."""
@@ -72,6 +79,7 @@ class Broker(ABC):
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
+                preexec_fn=dies_with_parent(),
             )
         self._wait()
 
@@ -97,7 +105,7 @@ class Broker(ABC):
     def _wait(self) -> None:
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline and self._process and self._process.poll() is None:
-            if _answers(self._port):
+            if _answers(self.bootstrap_servers):
                 return
             time.sleep(0.1)
         tail = "\n".join((self._folder / "log").read_text(errors="replace").splitlines()[-15:])
@@ -144,7 +152,6 @@ class KafkaNode(Broker):
     def __init__(self, home: Path) -> None:
         super().__init__()
         self._home = home.resolve()
-        self._controller_port = free_port()
         if not (self._home / "bin" / "kafka-server-start.sh").exists():
             raise ConfigurationError(
                 f"KAFKA_HOME {home} holds no bin/kafka-server-start.sh. Set it to the folder of an "
@@ -154,7 +161,8 @@ class KafkaNode(Broker):
     def _command(self) -> list[str]:
         properties = self._folder / "server.properties"
         if not properties.exists():
-            properties.write_text(self._properties())
+            controller_port = self._stack.enter_context(reserved_port())
+            properties.write_text(self._properties(controller_port))
             self._format(properties)
         return [str(self._home / "bin" / "kafka-server-start.sh"), str(properties)]
 
@@ -178,7 +186,7 @@ class KafkaNode(Broker):
             )
         return done.stdout
 
-    def _properties(self) -> str:
+    def _properties(self, controller_port: int) -> str:
         single = "".join(
             f"{name}=1\n"
             for name in (
@@ -191,9 +199,9 @@ class KafkaNode(Broker):
         )
         return (
             "process.roles=broker,controller\nnode.id=1\n"
-            f"controller.quorum.voters=1@127.0.0.1:{self._controller_port}\n"
+            f"controller.quorum.voters=1@127.0.0.1:{controller_port}\n"
             f"listeners=PLAINTEXT://{self.bootstrap_servers},"
-            f"CONTROLLER://127.0.0.1:{self._controller_port}\n"
+            f"CONTROLLER://127.0.0.1:{controller_port}\n"
             f"advertised.listeners=PLAINTEXT://{self.bootstrap_servers}\n"
             "controller.listener.names=CONTROLLER\n"
             "listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT\n"
@@ -203,18 +211,9 @@ class KafkaNode(Broker):
         )
 
 
-def free_port() -> int:
-    """A port of the loopback address that nobody uses now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def _answers(port: int) -> bool:
+def _answers(servers: str) -> bool:
     try:
-        socket.create_connection(("127.0.0.1", port), 1).close()
-        KafkaAdminClient(bootstrap_servers=f"127.0.0.1:{port}", bootstrap_timeout_ms=2000).close()
-    except (OSError, KafkaError):
+        probe(KafkaSettings.model_construct(bootstrap_servers=servers), timeout_seconds=4)
+    except RoomstreamError:
         return False
     return True

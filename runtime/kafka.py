@@ -1,5 +1,6 @@
 """Connections to Kafka: the settings, as each client library wants them, and a first probe."""
 
+import re
 import socket
 import ssl
 from typing import Any, cast
@@ -9,6 +10,8 @@ from kafka.errors import KafkaError
 
 from runtime.settings import KafkaSettings
 from schemas.errors import ConfigurationError, TryAgain
+
+_MOST_PORT = 65535
 
 
 def kafka_arguments(settings: KafkaSettings) -> dict[str, Any]:
@@ -53,12 +56,14 @@ def ssl_context(settings: KafkaSettings) -> ssl.SSLContext:
             context.load_cert_chain(
                 settings.ssl_certfile,
                 settings.ssl_keyfile,
-                secret.get_secret_value() if secret else None,
+                # Without one OpenSSL would ask for it on the terminal.
+                secret.get_secret_value() if secret else "",
             )
     except (ssl.SSLError, OSError) as error:
         raise ConfigurationError(
             f"A certificate or key of KAFKA_SSL_CAFILE, KAFKA_SSL_CERTFILE or KAFKA_SSL_KEYFILE "
-            f"cannot be used: {error}. They must be PEM files that belong together."
+            f"cannot be used: {error}. They must be PEM files that belong together; the password of "
+            "an encrypted key is KAFKA_SSL_KEY_PASSWORD."
         ) from error
     context.check_hostname = settings.ssl_check_hostname
     return context
@@ -80,10 +85,7 @@ def probe(settings: KafkaSettings, timeout_seconds: float = 10) -> None:
     if None not in faults:
         raise cast("Exception", faults[0])
     try:
-        client = KafkaAdminClient(
-            **kafka_arguments(settings), bootstrap_timeout_ms=int(timeout_seconds * 500)
-        )
-        client.close()
+        _connect(kafka_arguments(settings), timeout_seconds / 2)
     except KafkaError as error:
         raise TryAgain(
             f"Kafka at {settings.bootstrap_servers} takes connections but not this client "
@@ -92,22 +94,41 @@ def probe(settings: KafkaSettings, timeout_seconds: float = 10) -> None:
         ) from error
 
 
+def _connect(arguments: dict[str, Any], timeout_seconds: float) -> None:
+    """Connect and leave. A kafka-python client that cannot connect keeps its thread: end it here."""
+    made = []
+
+    def client(**configs: Any) -> Any:
+        made.append(KafkaAdminClient.DEFAULT_CONFIG["kafka_client"](**configs))
+        return made[0]
+
+    try:
+        KafkaAdminClient(
+            **arguments, kafka_client=client, bootstrap_timeout_ms=int(timeout_seconds * 1000)
+        ).close()
+    except KafkaError:
+        made[0].close()
+        raise
+
+
 def _socket_fault(
     settings: KafkaSettings, address: str, timeout_seconds: float
 ) -> ConfigurationError | TryAgain | None:
     host, _, port = address.rpartition(":")
-    if not host or not port.isdigit():
+    host = host.strip("[]")
+    if not host or not re.fullmatch("[0-9]{1,5}", port) or int(port) > _MOST_PORT:
         return ConfigurationError(f"KAFKA_BOOTSTRAP_SERVERS: '{address}' is not host:port.")
     try:
-        with socket.create_connection((host.strip("[]"), int(port)), timeout_seconds) as plain:
+        with socket.create_connection((host, int(port)), timeout_seconds) as plain:
             if settings.security_protocol.endswith("SSL"):
                 ssl_context(settings).wrap_socket(plain, server_hostname=host).close()
-    except socket.gaierror:
+    except (socket.gaierror, UnicodeError):  # a name that cannot be, such as a..b
         return TryAgain(f"No host is called '{host}' (KAFKA_BOOTSTRAP_SERVERS). Check its name.")
     except ssl.SSLCertVerificationError as error:
         return ConfigurationError(
             f"The certificate of Kafka at {address} is not trusted: {error.verify_message}. "
-            "Set KAFKA_SSL_CAFILE to the authority that signed it."
+            "Set KAFKA_SSL_CAFILE to the authority that signed it, and KAFKA_BOOTSTRAP_SERVERS to a "
+            "name that it carries."
         )
     except (ssl.SSLError, ConnectionResetError) as error:
         return ConfigurationError(

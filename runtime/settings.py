@@ -4,12 +4,13 @@ Settings: each is a field with a default and a description, and an environment v
 The field is the one place for a setting. Its variable is the prefix of its class and its name in
 capitals (`KAFKA_` + `BOOTSTRAP_SERVERS`); `roomstream.options` makes the command-line option of it.
 A variable with a known prefix that is no field is an error, so that a typing mistake does not
-silently mean the default.
+silently mean the default. An empty variable counts as not set.
 """
 
 import difflib
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
@@ -34,13 +35,17 @@ _KAFKAS_OWN = frozenset(
         "DEBUG",
     )
 )
-_SERVICE_LINK = re.compile(r"^[A-Z]+_(SERVICE_HOST|SERVICE_PORT\w*|PORT(_\d+_(TCP|UDP)\w*)?)$")
+_SERVICE_LINK = re.compile(
+    r"(?P<service>[A-Z][A-Z0-9_]*?)_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_(TCP|UDP)(_\w+)?)?)"
+)
 
 
 class Settings(BaseSettings):
     """The base of all settings. Read them with `load`."""
 
-    model_config = SettingsConfigDict(extra="forbid", frozen=True, validate_default=True)
+    model_config = SettingsConfigDict(
+        extra="forbid", frozen=True, validate_default=True, env_ignore_empty=True
+    )
 
     @classmethod
     def settings_customise_sources(
@@ -97,23 +102,29 @@ class KafkaSettings(Settings):
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
+        if faults := [*self._sasl_faults(), *self._file_faults()]:
+            raise ValueError("\n".join(faults))
+        return self
+
+    def _sasl_faults(self) -> Iterator[str]:
         if self.security_protocol.startswith("SASL"):
             if not self.sasl_username:
-                raise ValueError("KAFKA_SASL_USERNAME is not set, but the protocol is SASL")
+                yield "KAFKA_SASL_USERNAME is not set, but the protocol is SASL"
             if (self.sasl_password is None) == (self.sasl_password_file is None):
-                raise ValueError(
-                    "set one of KAFKA_SASL_PASSWORD and KAFKA_SASL_PASSWORD_FILE for SASL"
-                )
+                yield "set one of KAFKA_SASL_PASSWORD and KAFKA_SASL_PASSWORD_FILE for SASL"
+
+    def _file_faults(self) -> Iterator[str]:
         for name in ("sasl_password_file", "ssl_cafile", "ssl_certfile", "ssl_keyfile"):
-            path = getattr(self, name)
-            if path is not None and not os.access(path, os.R_OK):
-                raise ValueError(f"{env_name(type(self), name)}: {path} cannot be read")
-        return self
+            path: Path | None = getattr(self, name)
+            if path is not None and (path.is_dir() or not os.access(path, os.R_OK)):
+                yield f"{env_name(type(self), name)}: the file {path} cannot be read"
+        if self.ssl_keyfile and not self.ssl_certfile:
+            yield "KAFKA_SSL_KEYFILE is set, but its certificate, KAFKA_SSL_CERTFILE, is not"
 
     def password(self) -> str | None:
         """The SASL password, from the environment or its file."""
         if self.sasl_password_file is not None:
-            return self.sasl_password_file.read_text().rstrip("\n")
+            return self.sasl_password_file.read_text(encoding="utf-8").rstrip("\r\n")
         return self.sasl_password.get_secret_value() if self.sasl_password else None
 
 
@@ -216,14 +227,24 @@ def _misspelt(cls: type[Settings]) -> list[str]:
         for name in os.environ
         if name.startswith(prefix)
         and name not in known | _KAFKAS_OWN
-        and not _SERVICE_LINK.match(name)
+        and not _is_service_link(name)
     )
-    return [f"{name}: no such setting. {_nearest(name, known)}" for name in strangers]
+    return [f"{name}: no such setting. {_nearest(name, known, prefix)}" for name in strangers]
 
 
-def _nearest(name: str, known: set[str]) -> str:
-    near = difflib.get_close_matches(name, known, n=1)
-    return f"Did you mean {near[0]}?" if near else f"Known are: {', '.join(sorted(known))}."
+def _is_service_link(name: str) -> bool:
+    """Whether Kubernetes made the variable: it gives every service a host together with its ports."""
+    link = _SERVICE_LINK.fullmatch(name)
+    return link is not None and f"{link['service']}_SERVICE_HOST" in os.environ
+
+
+def _nearest(name: str, known: set[str], prefix: str) -> str:
+    # The prefix is the same in all of them: it makes nothing similar.
+    endings = {each.removeprefix(prefix): each for each in known}
+    near = difflib.get_close_matches(name.removeprefix(prefix), endings, n=1)
+    if near:
+        return f"Did you mean {endings[near[0]]}?"
+    return f"Known are: {', '.join(sorted(known))}."
 
 
 def _fault(cls: type[Settings], detail: dict[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
 import signal
 import threading
+from queue import SimpleQueue
 from types import FrameType
 
 import structlog
@@ -12,11 +13,20 @@ _log = structlog.get_logger(__name__)
 def stop_on_signals() -> threading.Event:
     """Return an event that SIGTERM and SIGINT set. Call it from the main thread."""
     stop = threading.Event()
+    # A handler runs in the midst of whatever the main thread does. If that is `stop.wait()`, setting
+    # the event there would wait for a lock of this very thread; a SimpleQueue takes it at any time.
+    received = SimpleQueue[int]()
+
+    def listen() -> None:
+        while True:
+            name = signal.Signals(received.get()).name
+            _log.info("stopping", signal=name)
+            stop.set()
 
     def handle(number: int, _: FrameType | None) -> None:
-        _log.info("stopping", signal=signal.Signals(number).name)
-        stop.set()
+        received.put(number)
 
+    threading.Thread(target=listen, name="signals", daemon=True).start()
     signal.signal(signal.SIGTERM, handle)
     signal.signal(signal.SIGINT, handle)
     return stop

@@ -1,6 +1,5 @@
 """Keep child processes running: restart what crashes, give up on what cannot work, drain at the end."""
 
-import ctypes
 import os
 import random
 import signal
@@ -14,13 +13,13 @@ from pathlib import Path
 
 import structlog
 
+from runtime.parent_death import dies_with_parent
 from schemas.errors import ExitCode
 
 _log = structlog.get_logger(__name__)
 
 _HOPELESS = (ExitCode.USAGE, ExitCode.RELEASE)
 _TICK_SECONDS = 0.05
-_PR_SET_PDEATHSIG = 1
 
 
 @dataclass(frozen=True)
@@ -42,7 +41,8 @@ class BackOff:
 
     def wait_seconds(self, failures: int) -> float:
         """The wait after so many failures, with jitter, so that children do not restart in step."""
-        wait = min(self.most_seconds, self.first_seconds * 2.0 ** (failures - 1))
+        doublings = min(failures - 1, 60)  # a float cannot hold many more
+        wait = min(self.most_seconds, self.first_seconds * 2.0**doublings)
         return wait * random.uniform(0.8, 1.2)  # noqa: S311 - no secret depends on it
 
 
@@ -82,7 +82,7 @@ class Child:
                 stderr=log,
                 # A signal to our group (Ctrl-C) must not end it before it is told to drain.
                 start_new_session=True,
-                preexec_fn=_die_with_parent,
+                preexec_fn=dies_with_parent(),
             )
         finally:
             if log:
@@ -197,9 +197,3 @@ class Supervisor:
 
     def _running(self) -> list[Child]:
         return [child for child in self.children if child.pid is not None and child.ended() is None]
-
-
-def _die_with_parent() -> None:
-    """Linux ends a child whose supervisor was killed, so that no orphan keeps a port or partition."""
-    if os.uname().sysname == "Linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

@@ -1,15 +1,16 @@
 """The processes of a demo: workers and the trainer, supervised as in production."""
 
+import contextlib
 import threading
 import time
 from collections.abc import Mapping
 from typing import Self
 
-from roomstream.brokers import free_port
 from roomstream.demo.label_clock import LabelClock
 from roomstream.demo.options import WORKERS
 from roomstream.demo.readings import WorkerReadings, is_ready
 from roomstream.demo.stage import Stage
+from roomstream.ports import reserved_port
 from runtime.supervisor import Child, Supervisor
 from schemas.errors import RoomstreamError
 
@@ -32,8 +33,9 @@ class Fleet:
 
     def __init__(self, stage: Stage, review_share: float) -> None:
         self._stage = stage
-        self.readings = {f"worker-{slot}": WorkerReadings(free_port()) for slot in range(WORKERS)}
-        self._trainer_port = free_port()
+        self._ports = contextlib.ExitStack()
+        self.readings = {f"worker-{slot}": WorkerReadings(self._port()) for slot in range(WORKERS)}
+        self._trainer_port = self._port()
         self._workers = [
             self._child(name, "worker", _worker_variables(stage, name, readings.port, review_share))
             for name, readings in self.readings.items()
@@ -108,6 +110,10 @@ class Fleet:
     def __exit__(self, *_: object) -> None:
         self._stopping.set()
         self._thread.join()
+        self._ports.close()
+
+    def _port(self) -> int:
+        return self._ports.enter_context(reserved_port())
 
     def _supervise(self) -> None:
         self._exit_code = Supervisor(self._children).run(self._stopping)

@@ -40,11 +40,13 @@ class Demo:
     def wait_until_sent(self, messages: int) -> None:
         """Read its output until so many messages are sent."""
         assert self.process.stdout is not None
+        lines = []
         for line in self.process.stdout:
+            lines.append(line)
             found = re.match(r"([\d,]+)/[\d,]+ sent", line)
             if found and int(found[1].replace(",", "")) >= messages:
                 return
-        pytest.fail("the demo ended early")
+        pytest.fail("the demo ended early:\n" + "".join(lines))
 
     def kill(self, command: str) -> None:
         """SIGKILL one of its processes, the first worker or the trainer."""

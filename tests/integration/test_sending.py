@@ -4,8 +4,8 @@ import time
 
 import pytest
 
-from roomstream.brokers import free_port
 from roomstream.listings import Listing
+from roomstream.ports import reserved_port
 from roomstream.reading import TopicReader
 from roomstream.sending import Pace, Sender, Sent, send_listings
 from runtime.records import Record
@@ -80,10 +80,11 @@ def test_a_sender_says_where_each_message_went(kafka_settings: KafkaSettings, to
 
 def test_a_broker_out_of_reach_is_named() -> None:
     """Neither a hang nor a traceback."""
-    kafka = KafkaSettings(bootstrap_servers=f"127.0.0.1:{free_port()}")
+    with reserved_port() as port:
+        kafka = KafkaSettings(bootstrap_servers=f"127.0.0.1:{port}")
 
-    with pytest.raises(TryAgain, match=kafka.bootstrap_servers):
-        Sender(kafka, "")
+        with pytest.raises(TryAgain, match=kafka.bootstrap_servers):
+            Sender(kafka, "")
 
 
 def test_a_pace_spreads_steps_evenly() -> None:

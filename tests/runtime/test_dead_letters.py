@@ -1,0 +1,106 @@
+"""Dead letters: nothing of the original is lost, whatever its bytes are."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from runtime.dead_letters import PREFIX, dead_letter, read_dead_letter
+from runtime.records import Outbound, Record
+
+HEADER_NAMES = st.text(max_size=20).filter(lambda name: not name.startswith(PREFIX))
+HEADERS = st.lists(st.tuples(HEADER_NAMES, st.binary(max_size=50)), max_size=5).map(tuple)
+RECORDS = st.builds(
+    Record,
+    topic=st.text(st.characters(codec="ascii", categories=["L", "N"]), min_size=1),
+    partition=st.integers(0, 2**31 - 1),
+    offset=st.integers(0, 2**63 - 1),
+    key=st.none() | st.binary(max_size=100),
+    value=st.none() | st.binary(max_size=1_000),
+    headers=HEADERS,
+    timestamp_ms=st.integers(0, 2**62),
+)
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=50)
+
+
+def arrived(letter: Outbound, timestamp_ms: int) -> Record:
+    """A dead letter as the broker holds it."""
+    return Record(letter.topic, 3, 14, letter.key, letter.value, letter.headers, timestamp_ms)
+
+
+@given(record=RECORDS, stage=TEXTS, error=TEXTS, message=TEXTS)
+def test_a_dead_letter_gives_the_original_back(
+    record: Record, stage: str, error: str, message: str
+) -> None:
+    """Key, value, headers and place are as they came in, and the reasons can be read."""
+    outbound = dead_letter("dead", record, stage=stage, error=error, message=message)
+    letter = read_dead_letter(arrived(outbound, record.timestamp_ms))
+
+    assert record == letter.original
+    assert (stage, error, message) == (letter.stage, letter.error, letter.message)
+    assert (letter.topic, letter.partition, letter.offset) == (
+        record.topic,
+        record.partition,
+        record.offset,
+    )
+    assert (letter.attempts, letter.disposition, letter.release) == (1, "poison", None)
+
+
+@given(record=RECORDS, times=st.integers(1, 5))
+def test_attempts_are_counted_up(record: Record, times: int) -> None:
+    """A letter that was sent back and failed again says how often; its own headers do not pile up."""
+    for _ in range(times):
+        outbound = dead_letter("dead", record, stage="infer", error="e", message="m")
+        record = Record(
+            record.topic, 0, 7, outbound.key, outbound.value, outbound.headers, record.timestamp_ms
+        )
+    ours = [name for name, _ in record.headers if name.startswith(PREFIX)]
+
+    assert times == read_dead_letter(record).attempts
+    assert sorted(set(ours)) == sorted(ours)
+
+
+def test_what_may_work_later_says_so_and_names_the_release() -> None:
+    """An operator sends these back once the world is mended."""
+    record = Record("listings", 0, 1, b"k", b"v", (), 0)
+    outbound = dead_letter(
+        "dead",
+        record,
+        stage="infer",
+        error="e",
+        message="m",
+        release="r-1",
+        disposition="systemic",
+    )
+    letter = read_dead_letter(arrived(outbound, 0))
+
+    assert (letter.release, letter.disposition) == ("r-1", "systemic")
+
+
+@given(
+    headers=st.lists(
+        st.tuples(
+            st.sampled_from(["partition", "offset", "attempts", "stage"]).map(PREFIX.__add__),
+            st.binary(max_size=30) | st.text("0123456789²-", max_size=30).map(str.encode),
+        )
+    ).map(tuple)
+)
+def test_whatever_is_on_the_topic_can_be_read(headers: tuple[tuple[str, bytes], ...]) -> None:
+    """Letters that others wrote, with headers of any bytes, do not stop an operator's list."""
+    letter = read_dead_letter(Record("dead", 0, 0, None, b"x", headers, 0))
+
+    assert letter.partition >= -1
+    assert letter.attempts >= 0
+    assert letter.original.value == b"x"
+
+
+def test_a_letter_without_headers_reads_as_empty() -> None:
+    """Nothing is made up: empty, 0 or -1."""
+    letter = read_dead_letter(Record("dead", 5, 6, b"k", None, (("traceparent", b"t"),), 9))
+
+    assert (
+        letter.stage,
+        letter.topic,
+        letter.partition,
+        letter.offset,
+        letter.attempts,
+    ) == ("", "", -1, -1, 0)
+    assert letter.original.headers == (("traceparent", b"t"),)
