@@ -82,3 +82,5 @@ class WorkerMetrics:
             self.dead_letters.labels(stage)
         for reason in ("uncertain", "random"):
             self.reviews.labels(reason)
+        for kind in ("real", "padded"):
+            self.tokens.labels(kind)

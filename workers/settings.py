@@ -77,6 +77,7 @@ class WorkerSettings(Settings):
         float,
         Field(
             gt=0,
-            description="A window that takes longer than this ends the process with exit code 75.",
+            description="A window that takes longer than this, or brokers that are out of reach for "
+            "longer, end the process with exit code 75.",
         ),
     ] = 60
