@@ -49,6 +49,7 @@ class Inbox:
                 allow_auto_create_topics=False,
                 max_poll_records=max_batch,
                 fetch_max_wait_ms=100,
+                metadata_max_age_ms=int(_LOOK_FOR_PARTITIONS_SECONDS * 1000),
             )
             self._assign(offsets)
         except KafkaError as error:

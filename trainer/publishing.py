@@ -102,6 +102,18 @@ class Publishing:
             self._refuse(manifest, last_seq)
         return live
 
+    def repeat(self, announcement: ReleaseAnnouncement) -> None:
+        """
+        Announce once more what somebody else made live.
+
+        Raises:
+            StoreError: The note for the command could not be written.
+            TryAgain: It could not be announced.
+        """
+        _log.info("announcing again what ours had hidden", release=announcement.release)
+        announce(self._kafka, self._shared.topic_prefix, announcement)
+        self._store.point("live", announcement.release)
+
     def _make(self, learner: Learner, head: bytes, live: LiveRelease) -> Classifier:
         """The candidate, loaded as a worker would load it; the store has nothing of it yet."""
         base = live.manifest

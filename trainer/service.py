@@ -111,7 +111,9 @@ class Loop:
             self._metrics.lag.labels(topic, str(partition)).set(lag)
         if self._following.newer():
             self._learning.follow(self._following.live)
-        if self._publishing.due(self._following.live):
+        if overtaken := self._following.overtaken():
+            self._publishing.repeat(overtaken)
+        if not self._following.undecided and self._publishing.due(self._following.live):
             live = self._publishing.run(self._learning.learner, self._following.live)
             self._following.is_ours(live)
 
@@ -139,7 +141,9 @@ class Following:
         self._metrics = metrics
         self._health = health
         self._pending: ReleaseAnnouncement | None = None
-        self._unread: ReleaseAnnouncement | None = None  # our last one, until we read it back
+        self._unread: list[ReleaseAnnouncement] = []  # ours, until we read them back
+        self._before_ours: ReleaseAnnouncement | None = None
+        self._overtaken: ReleaseAnnouncement | None = None
         self._retry_at = 0.0
         self._shown: str | None = None
         self.live: LiveRelease
@@ -172,21 +176,43 @@ class Following:
             return False
         return self._take_up(announcement)
 
+    @property
+    def undecided(self) -> bool:
+        """Whether somebody made a release live that could not be fetched yet."""
+        return self._pending is not None
+
     def is_ours(self, live: LiveRelease) -> None:
         """Note what is live after we made a candidate."""
         if live is not self.live:
-            self._unread, self._pending = live.announcement, None
+            self._unread.append(live.announcement)
         self.is_live(live)
 
+    def overtaken(self) -> ReleaseAnnouncement | None:
+        """
+        What somebody announced while we announced ours, so that ours hides it on the topic.
+
+        It counts, or a rollback in that moment would not hold: announce it again.
+        """
+        found, self._overtaken = self._overtaken, None
+        return found
+
     def _look(self) -> None:
-        """Read announcements; those that stand before our last one count no longer."""
         for announcement in self._announcements.poll(0):
             if announcement.channel != "live":
                 continue
-            if self._unread is None:
+            if not self._unread:
                 self._pending = announcement
-            elif announcement == self._unread:
-                self._unread = None
+            elif announcement in self._unread:
+                del self._unread[: self._unread.index(announcement) + 1]
+                self._settle()
+            else:
+                self._before_ours = announcement
+
+    def _settle(self) -> None:
+        """Once all of ours were read back, what stands before them is known."""
+        if not self._unread and self._before_ours is not None:
+            self._pending = self._overtaken = self._before_ours
+            self._before_ours = None
 
     def is_live(self, live: LiveRelease) -> None:
         """Note what is live."""

@@ -125,17 +125,39 @@ def test_our_own_announcements_do_not_come_back(scene: Scene) -> None:
     assert [after] == scene.taken_up
 
 
-def test_what_stands_before_our_last_announcement_is_over(scene: Scene) -> None:
-    """An operator was faster by a moment: on the topic ours is the last, and workers serve it."""
+def test_what_ours_has_hidden_counts(scene: Scene) -> None:
+    """An operator was faster by a moment, and ours is the last: theirs is to be announced again."""
     scene.announce(12)
     scene.following.start(5)
-    scene.announce(11)
-    ours = scene.announce(10)
-    scene.following.is_ours(ours)
-    scene.look(lambda: scene.following._unread is None, "our own announcement")
+    ours = [scene.announce(11)]
+    theirs = scene.announce(10, pinned=True)
+    ours.append(scene.announce(9))
+    for each in ours:
+        scene.following.is_ours(each)
+    scene.look(lambda: scene.live == theirs.manifest.release, "the operator's release")
 
-    assert ours.manifest.release == scene.live
-    assert scene.taken_up == []
+    assert scene.following.live.announcement.pinned
+    assert theirs.announcement == scene.following.overtaken()
+    assert scene.following.overtaken() is None
+
+
+def test_a_release_that_cannot_be_fetched_is_waited_for(scene: Scene, tmp_path: Path) -> None:
+    """While its store is out of reach nothing is decided; then it is taken up."""
+    scene.announce(12)
+    scene.following.start(5)
+    scene.following._retry_at = 0
+    gone, store = tmp_path / "gone", tmp_path / "store"
+    wanted = scene.announce(10).manifest.release
+    store.rename(gone)
+    store.touch()  # a file where the folder was: reading fails, and not as a missing release
+    scene.look(lambda: scene.following.undecided, "a failed attempt")
+    before = scene.live
+    store.unlink()
+    gone.rename(store)
+    scene.look(lambda: not scene.following.undecided, "another attempt")
+
+    assert before != wanted
+    assert wanted == scene.live
 
 
 def test_a_damaged_release_is_passed_over(scene: Scene) -> None:

@@ -157,6 +157,17 @@ def test_a_release_of_another_store_is_the_base_of_ours(desk: Desk, tmp_path: Pa
     Classifier.load(manifest, desk.store.get)
 
 
+def test_what_somebody_else_made_live_can_be_repeated(desk: Desk) -> None:
+    """It is the last announcement again, with its pin, and noted for the command."""
+    desk.learn(*learned_numbers(40))
+    theirs = msgspec.structs.replace(desk.live.announcement, pinned=True)
+    desk.publish()
+    desk.publishing.repeat(theirs)
+
+    assert theirs == live_announcement(desk.kafka, desk.shared)
+    assert desk.store.pointed("live") == theirs.release
+
+
 def test_labels_are_timed_once(desk: Desk) -> None:
     """Every learned label enters label-to-live with the first release that has it."""
     desk.learn(*learned_numbers(10))

@@ -181,6 +181,26 @@ def test_a_pinned_release_stays_until_it_is_unpinned(deployment: Deployment) -> 
     assert (base.release, True) == (pinned.release, pinned.pinned)
 
 
+def test_a_pin_holds_in_the_middle_of_releases(deployment: Deployment) -> None:
+    """However the operator's and the trainer's announcements cross, the pinned release stays."""
+    base = deployment.base(scale=12).release
+    deployment.ready(**QUICK | {"release_interval_seconds": 0})
+    numbers = iter(learned_numbers(400))
+    held = []
+    for pause in (0.0, 0.03, 0.06):
+        for _ in range(6):
+            deployment.send(labelled(next(numbers)))
+        time.sleep(pause)
+        make_live(deployment.kafka, deployment.shared, base, "go back", pinned=True)
+        for _ in range(6):
+            deployment.send(labelled(next(numbers)))
+        time.sleep(1)
+        held.append((deployment.live().release, deployment.live().pinned))
+        make_live(deployment.kafka, deployment.shared, base, "go on")
+
+    assert [(base, True)] * 3 == held
+
+
 def test_another_encoder_is_taken_up(deployment: Deployment) -> None:
     """Somebody makes a release with another encoder live: the next one stands on it."""
     deployment.ready(**QUICK)
