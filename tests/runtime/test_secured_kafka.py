@@ -21,6 +21,10 @@ from tests.conftest import KAFKA_HOME
 from tests.kafka_io import send
 from workers.faust_delivery import _credentials
 
+pytestmark = [
+    pytest.mark.usefixtures("failed_clients_collected"),
+    pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning"),
+]
 USER, PASSWORD = "ana", "correct horse 7"
 MODULES = {
     "SCRAM-SHA-512": "org.apache.kafka.common.security.scram.ScramLoginModule",
