@@ -22,6 +22,8 @@ from runtime.parent_death import dies_with_parent
 from runtime.settings import KafkaSettings
 from schemas.errors import ConfigurationError, RoomstreamError, TryAgain
 
+_LOG_LINES = 40  # the cause of a Java error stands above its stack
+
 
 class Broker(ABC):
     """
@@ -108,7 +110,9 @@ class Broker(ABC):
             if _answers(self.bootstrap_servers):
                 return
             time.sleep(0.1)
-        tail = "\n".join((self._folder / "log").read_text(errors="replace").splitlines()[-15:])
+        tail = "\n".join(
+            (self._folder / "log").read_text(errors="replace").splitlines()[-_LOG_LINES:]
+        )
         raise TryAgain(f"{type(self).__name__} did not start. The end of its log:\n{tail}")
 
 
@@ -149,6 +153,9 @@ class KafkaNode(Broker):
         ConfigurationError: There is no Kafka in that folder.
     """
 
+    format_arguments: tuple[str, ...] = ()
+    """More arguments of `kafka-storage.sh format`, such as the users of a subclass."""
+
     def __init__(self, home: Path) -> None:
         super().__init__()
         self._home = home.resolve()
@@ -173,7 +180,7 @@ class KafkaNode(Broker):
     def _format(self, properties: Path) -> None:
         tool = str(self._home / "bin" / "kafka-storage.sh")
         cluster = self._run([tool, "random-uuid"]).strip().splitlines()[-1]
-        self._run([tool, "format", "-t", cluster, "-c", str(properties)])
+        self._run([tool, "format", "-t", cluster, "-c", str(properties), *self.format_arguments])
 
     def _run(self, command: list[str]) -> str:
         done = subprocess.run(

@@ -6,7 +6,7 @@ import structlog
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.errors import KafkaError
 
-from runtime.kafka import kafka_arguments
+from runtime.kafka import kafka_arguments, probe
 from runtime.records import Record, polled
 from runtime.settings import KafkaSettings
 from schemas.codec import decode, encode
@@ -125,17 +125,19 @@ def announce(settings: KafkaSettings, prefix: str, announcement: ReleaseAnnounce
     value, header = encode(announcement)
     topic = Topic.RELEASES.named(prefix)
     try:
-        producer = KafkaProducer(**kafka_arguments(settings), acks="all")
+        probe(settings)
+        producer = KafkaProducer(**kafka_arguments(settings), acks="all", max_block_ms=15_000)
         try:
             producer.send(
                 topic, key=announcement.channel.encode(), value=value, headers=[header]
             ).get(timeout=15)
         finally:
             producer.close(timeout=5)
-    except KafkaError as error:
+    except (KafkaError, TryAgain) as error:
         raise TryAgain(
-            f"Release {announcement.release} could not be announced on {topic}: {error}. "
-            "It is in the store: announce it with 'roomstream releases promote'."
+            f"Release {announcement.release} could not be announced on {topic}: "
+            f"{str(error).rstrip('.')}. It is in the store: announce it with 'roomstream releases "
+            "promote'."
         ) from error
 
 

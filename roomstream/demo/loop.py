@@ -15,6 +15,7 @@ from roomstream.demo.report import Report
 from roomstream.demo.stage import Stage, open_stage
 from roomstream.demo.view import Progress, View
 from roomstream.listings import Message
+from runtime.parent_death import dies_with_parent
 from schemas.errors import RoomstreamError
 
 TICK_SECONDS = 0.25
@@ -68,6 +69,7 @@ class Loop:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
+                preexec_fn=dies_with_parent(),
             )
         try:
             self._wait(lambda: process.poll() is not None)

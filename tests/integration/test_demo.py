@@ -179,6 +179,18 @@ def test_an_interrupted_demo_leaves_nothing_behind(tmp_path: Path, number: signa
     assert list(tmp_path.glob("roomstream-*")) == []
 
 
+def test_a_killed_demo_leaves_no_process(tmp_path: Path) -> None:
+    """Broker, workers and trainer end with it, though it could not tell them to."""
+    with demo(tmp_path) as running:
+        running.wait_until_sent(10)
+        processes = psutil.Process(running.process.pid).children(recursive=True)
+        running.process.kill()
+        _, alive = psutil.wait_procs(processes, timeout=10)
+
+    assert len(processes) >= 4
+    assert alive == []
+
+
 def test_a_demo_that_takes_too_long_says_where_it_was(tmp_path: Path) -> None:
     """The limit ends it with exit code 1, the step that it was in and the ends of the logs."""
     with demo(tmp_path, "--limit-seconds", "3") as running:
