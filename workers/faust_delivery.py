@@ -4,9 +4,13 @@ At-least-once delivery on Faust: no event is lost, a crash repeats at most one w
 Events are taken without acknowledgement, answered, and every output is confirmed by the broker;
 only then are they acknowledged and committed. Faust's own `take()` acknowledges even what raised,
 and an exception that leaves an agent stalls commits silently, so neither is relied on here.
+
+When partitions are taken away, the window in flight is finished and committed first, and what was
+taken but not begun is left to their next owner: a rebalance repeats nothing.
 """
 
 import asyncio
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -16,6 +20,7 @@ from typing import Any
 
 import faust
 import structlog
+from aiokafka.errors import IllegalStateError, MessageSizeTooLargeError
 from faust.types import TP
 
 from runtime.health import Health
@@ -25,8 +30,9 @@ from runtime.settings import KafkaSettings
 from runtime.watchdog import Watchdog
 from schemas.errors import RoomstreamError, TryAgain
 from schemas.topics import Topic
+from workers.broker_watch import BrokerWatch
 from workers.metrics import WorkerMetrics
-from workers.pipeline import Window
+from workers.pipeline import Window, shortened
 from workers.settings import WorkerSettings
 from workers.window import WindowSize
 
@@ -35,6 +41,7 @@ _log = structlog.get_logger(__name__)
 _GATHER_SECONDS = 0.02
 _MAX_MESSAGE_BYTES = 16 * 1024 * 1024
 _STOP_SECONDS = 15
+_TICK_SECONDS = 0.1
 
 Answer = Callable[[Sequence[Record]], Window]
 
@@ -50,8 +57,8 @@ class FaustDelivery:
         settings: Group, session and window.
         answer: Turns a window of records into outcomes; runs in a thread of its own.
         metrics: Where windows are counted.
-        health: Its condition `partitions` is met once some are assigned.
-        watchdog: Ends the process if a window hangs.
+        health: Its condition `partitions` is met once some are assigned and brokers are in reach.
+        watchdog: Ends the process if the start or a window hangs.
     """
 
     kafka: KafkaSettings
@@ -77,24 +84,38 @@ class FaustDelivery:
         self._in_flight = asyncio.Lock()
         self._draining = False
         self._events = 0
+        self._next: dict[TP, int] = {}  # the first offset of each partition that is not answered
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="pipeline")
+        self._brokers = BrokerWatch(self.kafka, self.settings.watchdog_seconds)
         self._app = self._make_app()
-        await self._app.start()
         try:
+            await self._start()
             await self._until_stopped(stop)
         finally:
+            self._brokers.close()
             await self._drain()
+
+    async def _start(self) -> None:
+        try:
+            with self.watchdog:
+                await self._app.start()
+        except Exception as error:
+            raise TryAgain(
+                f"Faust could not start at {self.kafka.bootstrap_servers}: {error!r}. Check that the "
+                "brokers are up, and start the worker again."
+            ) from error
 
     async def _until_stopped(self, stop: threading.Event) -> None:
         while not stop.is_set():
-            await asyncio.wait([self._failed], timeout=0.1)
+            self._brokers.check()
+            await asyncio.wait([self._failed], timeout=_TICK_SECONDS)
             if self._failed.done():
                 self._failed.result()
             if self._app.crashed:
                 raise TryAgain(f"Faust ended: {self._app.crash_reason!r}. Start the worker again.")
             if self._app.should_stop:
                 raise TryAgain("Faust stopped by itself. Start the worker again.")
-            self._observe_partitions()
+            await self._observe_partitions()
 
     async def _drain(self) -> None:
         started = time.perf_counter()
@@ -111,7 +132,7 @@ class FaustDelivery:
 
     def _make_app(self) -> Any:
         app = faust.App(
-            self.settings.group,
+            self.prefix + self.settings.group,
             broker=[f"kafka://{address}" for address in addresses(self.kafka)],
             broker_credentials=_credentials(self.kafka),
             broker_session_timeout=self.settings.session_timeout_seconds,
@@ -135,6 +156,7 @@ class FaustDelivery:
             value_type=bytes,
         )
         app.agent(topic, name="classify")(self._classify)
+        app.on_partitions_revoked.connect(self._release_partitions)
         app.finalize()
         return app
 
@@ -144,14 +166,30 @@ class FaustDelivery:
             taken = stream.noack_take(self.settings.max_window, within=_GATHER_SECONDS)
             async for events in taken:
                 while events and not self._draining:
+                    events = await self._still_ours(events)
                     window, events = events[: self._size.events], events[self._size.events :]
-                    async with self._in_flight:
-                        await self._deliver(window)
+                    if window:
+                        async with self._in_flight:
+                            await self._deliver(window)
         except asyncio.CancelledError:
             raise
         except Exception as error:  # noqa: BLE001 - becomes the exit code of the process
             if not self._failed.done():
                 self._failed.set_exception(_translated(error))
+
+    async def _still_ours(self, events: Sequence[Any]) -> Sequence[Any]:
+        """Leave out what was taken before a rebalance: its next owner starts at what is committed."""
+        while self._app.rebalancing and not self._draining:
+            await asyncio.sleep(_TICK_SECONDS)
+        generation = self._app.consumer_generation_id
+        return [event for event in events if event.message.generation_id == generation]
+
+    async def _release_partitions(self, *_: Any, **__: Any) -> None:
+        """Finish the window in flight while its partitions are still ours to commit."""
+        async with self._in_flight:
+            pass
+        for partition in list(self._next):
+            self._forget(partition)
 
     async def _deliver(self, events: Sequence[Any]) -> None:
         with self.watchdog:
@@ -165,21 +203,32 @@ class FaustDelivery:
             )
             for event in events:
                 event.ack()
-            await self._app.consumer.commit()
+            if not await self._app.consumer.commit():
+                # Another commit was under way, perhaps without these events.
+                await self._app.consumer.commit()
             window.stage_seconds["deliver"] = time.perf_counter() - answered
             self._size.measured(len(events), time.perf_counter() - started)
         self._events += len(events)
+        for record in records:
+            self._answered(TP(record.topic, record.partition), record.offset + 1)
         self._count(window)
 
     async def _send(self, messages: Sequence[Outbound]) -> None:
-        producer = self._app.producer
-        confirmations = [
-            await producer.send(
-                message.topic, message.key, message.value, None, None, list(message.headers)
-            )
-            for message in messages
-        ]
-        await asyncio.gather(*confirmations)
+        confirmations = await asyncio.gather(
+            *[await self._begin(message) for message in messages], return_exceptions=True
+        )
+        for message, confirmation in zip(messages, confirmations, strict=True):
+            if isinstance(confirmation, MessageSizeTooLargeError):
+                await (await self._begin(shortened(message)))
+                _log.warning("too large for the topic: cut short", topic=message.topic)
+            elif isinstance(confirmation, BaseException):
+                raise confirmation
+
+    async def _begin(self, message: Outbound) -> Any:
+        """Hand a message to the producer; what is returned is done once the brokers hold it."""
+        return await self._app.producer.send(
+            message.topic, message.key, message.value, None, None, list(message.headers)
+        )
 
     def _count(self, window: Window) -> None:
         metrics = self.metrics
@@ -195,22 +244,34 @@ class FaustDelivery:
         metrics.tokens.labels("padded").inc(window.padded_tokens)
         metrics.window.set(self._size.events)
 
-    def _observe_partitions(self) -> None:
+    async def _observe_partitions(self) -> None:
         consumer = self._app.consumer
         assigned: set[TP] = set(consumer.assignment())
-        self.health.set(
-            "partitions",
-            bool(assigned),
-            f"{len(assigned)} assigned" if assigned else "none assigned yet",
-        )
-        self.metrics.lag.clear()
+        fault = self._brokers.fault
+        why = f"{len(assigned)} assigned" if assigned else "none assigned yet"
+        self.health.set("partitions", bool(assigned) and not fault, fault or why)
+        if self._app.rebalancing:
+            return
         for partition in assigned:
-            end, committed = (
-                consumer.highwater(partition),
-                consumer._committed_offset.get(partition),
-            )
-            if end is not None and committed is not None:
-                self.metrics.lag.labels(str(partition.partition)).set(max(0, end - committed))
+            # Partitions come and go in another thread: one that has just gone is not observed.
+            with contextlib.suppress(AssertionError, IllegalStateError):
+                if partition not in self._next:
+                    self._next[partition] = await consumer.position(partition)
+                end = consumer.highwater(partition)
+                if end is not None:
+                    lag = max(0, end - self._next[partition])
+                    self.metrics.lag.labels(str(partition.partition)).set(lag)
+        for partition in self._next.keys() - assigned:
+            self._forget(partition)
+
+    def _answered(self, partition: TP, following: int) -> None:
+        if partition in self._next:
+            self._next[partition] = max(following, self._next[partition])
+
+    def _forget(self, partition: TP) -> None:
+        self._next.pop(partition, None)
+        with contextlib.suppress(KeyError):
+            self.metrics.lag.remove(str(partition.partition))
 
 
 def _record(event: Any) -> Record:

@@ -109,6 +109,7 @@ class LiveModel:
                     pending = None
         except Exception as error:  # noqa: BLE001 - whatever it is, the worker must not go on silently
             self.failure = error
+            self._health.set("release", False, f"announcements can no longer be followed: {error}")
             _log.exception("announcements can no longer be followed")
 
     def _take_up(self, announcement: ReleaseAnnouncement) -> bool:

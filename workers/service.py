@@ -16,6 +16,7 @@ from runtime.topics import require_topics
 from runtime.watchdog import Watchdog
 from schemas.errors import ExitCode
 from workers.faust_delivery import FaustDelivery
+from workers.library_logs import tame_library_logs
 from workers.live_model import LiveModel
 from workers.metrics import WorkerMetrics
 from workers.pipeline import Pipeline, Window
@@ -40,6 +41,7 @@ def run_worker(kafka: KafkaSettings, shared: SharedSettings, worker: WorkerSetti
 
 
 def _serve(kafka: KafkaSettings, shared: SharedSettings, worker: WorkerSettings) -> int:
+    tame_library_logs()
     stop = stop_on_signals()
     metrics = WorkerMetrics()
     health = Health("release", "partitions")
@@ -61,7 +63,8 @@ def _serve(kafka: KafkaSettings, shared: SharedSettings, worker: WorkerSettings)
             def answer(records: Sequence[Record]) -> Window:
                 return pipeline.run(records, model.current(), datetime.now(UTC))
 
-            _log.info("serving", slot=worker.slot, group=worker.group, port=port.port)
+            group = shared.topic_prefix + worker.group
+            _log.info("serving", slot=worker.slot, group=group, port=port.port)
             FaustDelivery(
                 kafka,
                 shared.topic_prefix,

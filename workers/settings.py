@@ -21,7 +21,11 @@ class WorkerSettings(Settings):
         ),
     ] = "at-least-once"
     group: Annotated[
-        str, Field(min_length=1, description="The consumer group that all workers share.")
+        str,
+        Field(
+            min_length=1,
+            description="The consumer group that all workers share; the topic prefix is put before it.",
+        ),
     ] = "roomstream-workers"
     slot: Annotated[
         str, Field(min_length=1, description="This worker's name, the same after every restart.")
@@ -77,6 +81,7 @@ class WorkerSettings(Settings):
         float,
         Field(
             gt=0,
-            description="A window that takes longer than this ends the process with exit code 75.",
+            description="A window that takes longer than this, or brokers that are out of reach for "
+            "longer, end the process with exit code 75.",
         ),
     ] = 60

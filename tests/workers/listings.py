@@ -1,0 +1,53 @@
+"""Listings to send to workers, and their answers read back."""
+
+from collections import Counter
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from roomstream.listings import Listing, listing_message
+from runtime.records import Record
+from runtime.settings import KafkaSettings
+from schemas.codec import decode
+from schemas.events import Classification
+from schemas.topics import Topic
+from tests.kafka_io import Message, read_until
+from tests.workers.processes import WorkerProcess
+
+AT = datetime(2026, 11, 24, 9, tzinfo=UTC)
+
+
+def listings(count: int, first: int = 0, ids: int = 40) -> list[Message]:
+    """Events of some listings, in order."""
+    titles = ("Entire loft", "Habitación privada", "litera compartida", "hotel suite")
+    made = [
+        listing_message(Listing(f"l-{n % ids}", titles[n % 4]), f"e-{n}", AT)
+        for n in range(first, first + count)
+    ]
+    return [(message.key, message.value, message.headers) for message in made]
+
+
+def answers(records: Sequence[Record]) -> list[Classification]:
+    """Decode answers."""
+    found = [decode(Topic.CLASSIFIED, record.value or b"", record.headers) for record in records]
+    assert all(isinstance(event, Classification) for event in found), found
+    return [event for event in found if isinstance(event, Classification)]
+
+
+def positions(records: Sequence[Record]) -> Counter[tuple[int, int]]:
+    """How often each input was answered."""
+    return Counter((event.input.partition, event.input.offset) for event in answers(records))
+
+
+def read_answers(
+    kafka: KafkaSettings, prefix: str, places: Sequence[tuple[int, int]]
+) -> list[Record]:
+    """Read until every place is answered."""
+    wanted = set(places)
+    return read_until(
+        kafka, prefix, Topic.CLASSIFIED, lambda found: wanted <= set(positions(found))
+    )
+
+
+def lag(worker: WorkerProcess) -> dict[str, float]:
+    """Events that are not answered, by partition."""
+    return {labels[0][1]: value for labels, value in worker.metric("lag_events").items()}
