@@ -22,6 +22,7 @@ from schemas.events import MAX_PAYLOAD_BYTES
 from schemas.topics import Topic
 from tests.kafka_io import Message, read_until, send
 from tests.releases import KABOOM, tiny_release
+from tests.workers.brokers import ON_EMBEDDED, ON_KAFKA
 from tests.workers.listings import AT, answers, lag, listings, positions, read_answers
 from tests.workers.processes import Fleet, WorkerProcess, eventually
 
@@ -64,6 +65,7 @@ def test_every_message_becomes_one_answer_dead_letter_or_skip(
     assert len(read_again) == 60
 
 
+@ON_KAFKA
 @pytest.mark.usefixtures("live")
 def test_a_message_at_the_brokers_limit_does_not_block_its_partition(
     fleet: Fleet, kafka_settings: KafkaSettings, topics: str
@@ -119,6 +121,7 @@ def test_probes_and_metrics_say_what_happens(
     eventually(lambda: lag(worker) == dict.fromkeys(partitions, 0.0), "no lag")
 
 
+@ON_KAFKA
 def test_a_scrape_never_misses_a_partition(
     fleet: Fleet, live: str, kafka_settings: KafkaSettings, topics: str
 ) -> None:
@@ -206,6 +209,7 @@ def _ended(worker: WorkerProcess) -> tuple[int, str]:
     return code, last["why"]
 
 
+@ON_EMBEDDED
 def test_without_topics_it_says_how_to_make_them(fleet: Fleet, topic_prefix: str) -> None:
     """A restart would not help: exit code 2."""
     code, why = _ended(fleet.start(ready=False))
@@ -215,6 +219,7 @@ def test_without_topics_it_says_how_to_make_them(fleet: Fleet, topic_prefix: str
     assert "roomstream topics create" in why
 
 
+@ON_EMBEDDED
 @pytest.mark.usefixtures("topics")
 def test_without_a_release_it_says_how_to_make_one(fleet: Fleet) -> None:
     """After the wait that it was given: exit code 3."""
@@ -225,6 +230,7 @@ def test_without_a_release_it_says_how_to_make_one(fleet: Fleet) -> None:
     assert "roomstream base import" in why
 
 
+@ON_EMBEDDED
 @pytest.mark.usefixtures("live")
 def test_an_occupied_port_is_named(fleet: Fleet) -> None:
     """With the setting to change: exit code 2."""
@@ -250,6 +256,7 @@ def test_a_broker_out_of_reach_is_named(shared: SharedSettings, tmp_path: Path) 
     assert "KAFKA_BOOTSTRAP_SERVERS" in why
 
 
+@ON_KAFKA
 @pytest.mark.usefixtures("live")
 def test_several_processes_stand_under_a_supervisor(
     fleet: Fleet, broker: Broker, kafka_settings: KafkaSettings, topics: str
