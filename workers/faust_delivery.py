@@ -132,7 +132,7 @@ class FaustDelivery:
 
     def _make_app(self) -> Any:
         app = faust.App(
-            self.settings.group,
+            self.prefix + self.settings.group,
             broker=[f"kafka://{address}" for address in addresses(self.kafka)],
             broker_credentials=_credentials(self.kafka),
             broker_session_timeout=self.settings.session_timeout_seconds,

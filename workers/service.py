@@ -63,7 +63,8 @@ def _serve(kafka: KafkaSettings, shared: SharedSettings, worker: WorkerSettings)
             def answer(records: Sequence[Record]) -> Window:
                 return pipeline.run(records, model.current(), datetime.now(UTC))
 
-            _log.info("serving", slot=worker.slot, group=worker.group, port=port.port)
+            group = shared.topic_prefix + worker.group
+            _log.info("serving", slot=worker.slot, group=group, port=port.port)
             FaustDelivery(
                 kafka,
                 shared.topic_prefix,

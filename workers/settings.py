@@ -21,7 +21,11 @@ class WorkerSettings(Settings):
         ),
     ] = "at-least-once"
     group: Annotated[
-        str, Field(min_length=1, description="The consumer group that all workers share.")
+        str,
+        Field(
+            min_length=1,
+            description="The consumer group that all workers share; the topic prefix is put before it.",
+        ),
     ] = "roomstream-workers"
     slot: Annotated[
         str, Field(min_length=1, description="This worker's name, the same after every restart.")

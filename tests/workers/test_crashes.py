@@ -25,6 +25,7 @@ from schemas.topics import Topic
 from tests.conftest import KAFKA_HOME
 from tests.kafka_io import send
 from tests.releases import tiny_release
+from tests.workers.brokers import ON_KAFKA
 from tests.workers.listings import answers, lag, listings, positions, read_answers
 from tests.workers.processes import Fleet, WorkerProcess, eventually
 from workers.broker_watch import BrokerWatch
@@ -78,7 +79,7 @@ def test_killed_workers_lose_nothing_and_repeat_one_window_each(
     fleet: Fleet, kafka_settings: KafkaSettings, topics: str
 ) -> None:
     """Two workers under traffic, one of them killed again and again at a random moment."""
-    chance, kills = random.Random(5), 3
+    chance, kills = random.Random(5), 2
     running = [fleet.start(ready=False, WORKER_MAX_WINDOW=str(WINDOW)) for _ in range(2)]
     eventually(lambda: all(worker.ready() for worker in running), "both are ready", 40)
     traffic = Traffic(kafka_settings, topics)
@@ -92,6 +93,7 @@ def test_killed_workers_lose_nothing_and_repeat_one_window_each(
     assert [worker.stop() for worker in running] == [ExitCode.DONE, ExitCode.DONE]
 
 
+@ON_KAFKA
 @pytest.mark.usefixtures("live")
 def test_a_worker_that_slept_past_its_session_loses_nothing(
     fleet: Fleet, kafka_settings: KafkaSettings, topics: str
@@ -111,6 +113,7 @@ def test_a_worker_that_slept_past_its_session_loses_nothing(
     assert [sleeper.stop(), other.stop()] == [ExitCode.DONE, ExitCode.DONE]
 
 
+@ON_KAFKA
 @pytest.mark.usefixtures("live")
 def test_a_rebalance_repeats_nothing(
     fleet: Fleet, kafka_settings: KafkaSettings, topics: str

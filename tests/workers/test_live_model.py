@@ -25,6 +25,7 @@ from runtime.settings import KafkaSettings, SharedSettings
 from schemas.errors import ExitCode
 from schemas.events import ReleaseAnnouncement
 from tests.releases import tiny_release
+from tests.workers.brokers import ON_EMBEDDED
 from tests.workers.processes import eventually
 from workers import live_model
 from workers.live_model import LiveModel
@@ -222,6 +223,7 @@ def _store_of_an_unknown_kind(store: Store, shared: SharedSettings) -> ReleaseAn
         (_store_of_an_unknown_kind, "nonsense"),
     ],
 )
+@ON_EMBEDDED
 def test_a_release_that_cannot_be_served_is_refused(
     make: Any,
     why: str,

@@ -16,11 +16,11 @@ from roomstream.broken_messages import BREAKAGES, broken_message
 from roomstream.listings import Listing, listing_message
 from runtime.dead_letters import read_dead_letter
 from runtime.records import Outbound, Record
-from schemas.codec import SCHEMA_HEADER, decode
+from schemas.codec import SCHEMA_HEADER, Rejected, decode
 from schemas.events import Classification, ListingEvent, ReviewRequest
 from schemas.topics import Topic
 from tests.releases import FILLERS, KABOOM, ROOM_TYPES, WORDS, load_tiny
-from workers.pipeline import Outcome, Pipeline, Window
+from workers.pipeline import Outcome, Pipeline, Window, shortened
 
 AT = datetime(2026, 11, 24, 9, tzinfo=UTC)
 TRACE = ("traceparent", b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
@@ -268,6 +268,31 @@ def test_a_dead_letter_keeps_the_original(classifier: Classifier, error: str) ->
     )
     assert (dead.topic, dead.partition, dead.offset) == ("p.listings", 1, 4)
     assert record == dead.original
+
+
+def test_a_dead_letter_that_is_too_large_is_cut_but_says_where_it_was(
+    classifier: Classifier,
+) -> None:
+    """Headers of others go, ours stay, and what is left is refused again if it is sent back."""
+    record = replace(broken("too_large", offset=4), value=b"x" * 200_000, headers=(TRACE,))
+    cut = shortened(run([record], classifier).outcomes[0].messages[0])
+    dead = read_dead_letter(letter(cut))
+
+    assert (dead.error, dead.offset, dead.original.key) == ("too_large", 4, record.key)
+    assert dead.original.headers == ()
+    again = decode(Topic.LISTINGS, dead.original.value or b"", dead.original.headers)
+    assert isinstance(again, Rejected)
+    assert again.error == "too_large"
+
+
+def test_an_answer_that_is_too_large_loses_only_headers(classifier: Classifier) -> None:
+    """Its input carried a megabyte of headers: the answer itself can still be read."""
+    record = good("Loft")
+    record = replace(record, headers=(*record.headers, ("x", b"x" * 1_000_000)))
+    whole = run([record], classifier).outcomes[0].messages[0]
+
+    assert shortened(whole).value == whole.value
+    assert shortened(whole).headers == ((SCHEMA_HEADER, b"classification/1"),)
 
 
 def test_a_listing_at_the_limits_is_answered(classifier: Classifier) -> None:

@@ -18,9 +18,11 @@ from roomstream.live import make_live
 from runtime.dead_letters import read_dead_letter
 from runtime.settings import KafkaSettings, SharedSettings
 from schemas.errors import ExitCode
+from schemas.events import MAX_PAYLOAD_BYTES
 from schemas.topics import Topic
 from tests.kafka_io import Message, read_until, send
 from tests.releases import KABOOM, tiny_release
+from tests.workers.brokers import ON_EMBEDDED, ON_KAFKA
 from tests.workers.listings import AT, answers, lag, listings, positions, read_answers
 from tests.workers.processes import Fleet, WorkerProcess, eventually
 
@@ -63,6 +65,27 @@ def test_every_message_becomes_one_answer_dead_letter_or_skip(
     assert len(read_again) == 60
 
 
+@ON_KAFKA
+@pytest.mark.usefixtures("live")
+def test_a_message_at_the_brokers_limit_does_not_block_its_partition(
+    fleet: Fleet, kafka_settings: KafkaSettings, topics: str
+) -> None:
+    """Where a dead letter with its headers would be too large it is cut short, and the rest goes on."""
+    brim = (b"l-1", b"x" * 1_048_400, [("trace", b"1")])
+    messages = [*listings(20, ids=1), brim, *listings(20, 20, ids=1)]
+    places = send(kafka_settings, Topic.LISTINGS.named(topics), messages)
+    fleet.start()
+    read_answers(kafka_settings, topics, [*places[:20], *places[21:]])
+    dead = read_until(kafka_settings, topics, Topic.DEAD, lambda found: len(found) > 0)
+    letter = read_dead_letter(dead[0])
+
+    assert (letter.error, letter.partition, letter.offset) == ("too_large", *places[20])
+    assert letter.original.key == b"l-1"
+    value = letter.original.value or b""
+    assert brim[1].startswith(value)
+    assert len(value) > MAX_PAYLOAD_BYTES
+
+
 def test_probes_and_metrics_say_what_happens(
     fleet: Fleet, kafka_settings: KafkaSettings, shared: SharedSettings, store: Store, topics: str
 ) -> None:
@@ -98,6 +121,7 @@ def test_probes_and_metrics_say_what_happens(
     eventually(lambda: lag(worker) == dict.fromkeys(partitions, 0.0), "no lag")
 
 
+@ON_KAFKA
 def test_a_scrape_never_misses_a_partition(
     fleet: Fleet, live: str, kafka_settings: KafkaSettings, topics: str
 ) -> None:
@@ -163,9 +187,9 @@ def test_sigterm_drains_without_a_repeat(
     fleet: Fleet, kafka_settings: KafkaSettings, topics: str
 ) -> None:
     """In mid traffic: exit code 0 within 20 s, and the next worker goes on where it stopped."""
-    places = send(kafka_settings, Topic.LISTINGS.named(topics), listings(1500))
-    first = fleet.start(WORKER_MAX_WINDOW="16")
-    eventually(lambda: sum(lag(first).values()) < 1400, "it is busy")
+    places = send(kafka_settings, Topic.LISTINGS.named(topics), listings(600))
+    first = fleet.start(WORKER_MAX_WINDOW="8")
+    eventually(lambda: sum(lag(first).values()) < 590, "it is busy")
     code = first.stop(20)
     drained = first.lines()[-1]
     fleet.start()
@@ -173,7 +197,7 @@ def test_sigterm_drains_without_a_repeat(
 
     assert code == ExitCode.DONE
     assert drained["event"] == "drained"
-    assert 0 < drained["events"] < 1500
+    assert 0 < drained["events"] < 600
     assert positions(records) == Counter(places)
 
 
@@ -185,6 +209,7 @@ def _ended(worker: WorkerProcess) -> tuple[int, str]:
     return code, last["why"]
 
 
+@ON_EMBEDDED
 def test_without_topics_it_says_how_to_make_them(fleet: Fleet, topic_prefix: str) -> None:
     """A restart would not help: exit code 2."""
     code, why = _ended(fleet.start(ready=False))
@@ -194,6 +219,7 @@ def test_without_topics_it_says_how_to_make_them(fleet: Fleet, topic_prefix: str
     assert "roomstream topics create" in why
 
 
+@ON_EMBEDDED
 @pytest.mark.usefixtures("topics")
 def test_without_a_release_it_says_how_to_make_one(fleet: Fleet) -> None:
     """After the wait that it was given: exit code 3."""
@@ -204,6 +230,7 @@ def test_without_a_release_it_says_how_to_make_one(fleet: Fleet) -> None:
     assert "roomstream base import" in why
 
 
+@ON_EMBEDDED
 @pytest.mark.usefixtures("live")
 def test_an_occupied_port_is_named(fleet: Fleet) -> None:
     """With the setting to change: exit code 2."""
@@ -229,6 +256,7 @@ def test_a_broker_out_of_reach_is_named(shared: SharedSettings, tmp_path: Path) 
     assert "KAFKA_BOOTSTRAP_SERVERS" in why
 
 
+@ON_KAFKA
 @pytest.mark.usefixtures("live")
 def test_several_processes_stand_under_a_supervisor(
     fleet: Fleet, broker: Broker, kafka_settings: KafkaSettings, topics: str
