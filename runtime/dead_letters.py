@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from runtime.records import HeaderTuple, Outbound, Record
+from schemas.codec import SCHEMA_HEADER
 from schemas.events import MAX_PAYLOAD_BYTES
 
 PREFIX = "dead-"
@@ -118,16 +119,23 @@ def read_dead_letter(record: Record) -> DeadLetter:
     )
 
 
-def shortened(letter: Outbound) -> Outbound:
+def shortened(message: Outbound) -> Outbound:
     """
-    Make a dead letter fit where the brokers refuse it as too large: our headers came on top.
+    Make a message fit where the brokers refuse it as too large.
 
-    Its bytes are cut to just above what is accepted, so that sent back they are refused again;
-    whoever needs the rest finds it at the position in its headers.
+    The headers that came with the input go. The bytes of a dead letter are cut to just above what is
+    accepted, so that sent back they are refused again; whoever needs the rest finds it at the
+    position in its headers.
     """
-    value = letter.value[: MAX_PAYLOAD_BYTES + 1] if letter.value else letter.value
-    ours = tuple(header for header in letter.headers if header[0].startswith(PREFIX))
-    return Outbound(letter.topic, letter.key, value, ours)
+    headers = tuple(
+        header
+        for header in message.headers
+        if header[0].startswith(PREFIX) or header[0] == SCHEMA_HEADER
+    )
+    value, is_letter = message.value, any(name.startswith(PREFIX) for name, _ in headers)
+    if value is not None and is_letter:
+        value = value[: MAX_PAYLOAD_BYTES + 1]
+    return Outbound(message.topic, message.key, value, headers)
 
 
 def _originals(headers: HeaderTuple) -> HeaderTuple:

@@ -1,5 +1,7 @@
 """Real processes in tests: python that runs a few lines, and whether a process is gone."""
 
+import atexit
+import contextlib
 import subprocess
 import sys
 import textwrap
@@ -7,6 +9,11 @@ import time
 from collections.abc import Callable
 
 import psutil
+
+from roomstream.ports import reserved_port
+
+_PORTS = contextlib.ExitStack()
+atexit.register(_PORTS.close)
 
 
 def python(code: str) -> list[str]:
@@ -48,3 +55,8 @@ def within(seconds: float, happened: Callable[[], bool]) -> bool:
             return False
         time.sleep(0.02)
     return True
+
+
+def own_port() -> int:
+    """A port of this machine that nobody else is given while the tests run."""
+    return _PORTS.enter_context(reserved_port())

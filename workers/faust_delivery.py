@@ -23,6 +23,7 @@ import structlog
 from aiokafka.errors import IllegalStateError, MessageSizeTooLargeError
 from faust.types import TP
 
+from runtime.dead_letters import shortened
 from runtime.health import Health
 from runtime.kafka import addresses, ssl_context
 from runtime.records import Outbound, Record
@@ -32,7 +33,7 @@ from schemas.errors import RoomstreamError, TryAgain
 from schemas.topics import Topic
 from workers.broker_watch import BrokerWatch
 from workers.metrics import WorkerMetrics
-from workers.pipeline import Window, shortened
+from workers.pipeline import Window
 from workers.settings import WorkerSettings
 from workers.window import WindowSize
 

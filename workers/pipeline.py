@@ -15,12 +15,10 @@ from typing import Literal
 from artefacts.classifier import Classifier, Inference, Prediction
 from artefacts.errors import InferenceError
 from artefacts.tokenisation import Tokens
-from runtime.dead_letters import PREFIX as DEAD_PREFIX
 from runtime.dead_letters import dead_letter
 from runtime.records import Outbound, Record, forwarded
-from schemas.codec import SCHEMA_HEADER, Rejected, decode, encode, listing_text
+from schemas.codec import Rejected, decode, encode, listing_text
 from schemas.events import (
-    MAX_PAYLOAD_BYTES,
     Classification,
     Event,
     InputPosition,
@@ -218,22 +216,6 @@ class Pipeline:
             release=release,
         )
         return Outcome(record, "dead", (letter,), stage)
-
-
-def shortened(message: Outbound) -> Outbound:
-    """
-    Make a message fit where the brokers refuse it as too large.
-
-    Our own headers stay. The bytes of a dead letter are cut to just above what is accepted, so that
-    sent back they are refused again; whoever needs the rest finds it at the position in its headers.
-    """
-    value = message.value[: MAX_PAYLOAD_BYTES + 1] if message.value else message.value
-    headers = tuple(
-        header
-        for header in message.headers
-        if header[0].startswith(DEAD_PREFIX) or header[0] == SCHEMA_HEADER
-    )
-    return Outbound(message.topic, message.key, value, headers)
 
 
 def _draw(position: InputPosition) -> float:

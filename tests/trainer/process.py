@@ -17,12 +17,12 @@ import msgspec
 
 from artefacts.manifest import Manifest
 from artefacts.store import Store
-from roomstream.brokers import free_port
 from roomstream.live import live_announcement, make_live
 from runtime.settings import KafkaSettings, SharedSettings
 from schemas.events import Event, LabelledEvent, ReleaseAnnouncement
 from schemas.topics import Topic
 from tests.kafka_io import message, send
+from tests.processes import own_port
 from tests.releases import ROOM_TYPES, tiny_release
 
 _METRIC = re.compile(r"^(\w+)(?:\{(.*)\})? (\S+)$", re.MULTILINE)
@@ -54,7 +54,7 @@ class Deployment:
         )
         self.store = Store(self.shared.store)
         self.database = folder / "trainer.sqlite"
-        self.port = free_port()
+        self.port = own_port()
         self.log_file = folder / "trainer.log"
         self.process: subprocess.Popen[bytes] | None = None
 

@@ -15,8 +15,8 @@ from typing import Any, Self
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from roomstream.brokers import free_port
 from runtime.settings import KafkaSettings, SharedSettings, settings_environment
+from tests.processes import own_port
 
 Labels = tuple[tuple[str, str], ...]
 
@@ -34,7 +34,7 @@ class WorkerProcess:
     """`roomstream worker` with settings by environment, its log in a file. A context manager."""
 
     def __init__(self, settings: dict[str, str], log: Path) -> None:
-        self.port = free_port()
+        self.port = own_port()
         self._log = log
         self.environment = {
             **os.environ,

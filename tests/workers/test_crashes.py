@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from artefacts.store import Store
-from roomstream.brokers import KafkaNode, free_port
+from roomstream.brokers import KafkaNode
 from roomstream.live import make_live
 from runtime.health import Health
 from runtime.settings import KafkaSettings, SharedSettings
@@ -24,6 +24,7 @@ from schemas.errors import ExitCode, TryAgain
 from schemas.topics import Topic
 from tests.conftest import KAFKA_HOME
 from tests.kafka_io import send
+from tests.processes import own_port
 from tests.releases import tiny_release
 from tests.workers.brokers import ON_KAFKA
 from tests.workers.listings import answers, lag, listings, positions, read_answers
@@ -189,7 +190,7 @@ def test_a_broker_that_goes_away_in_mid_traffic_costs_nothing(tmp_path: Path) ->
 
 def test_a_watch_gives_up_after_its_limit() -> None:
     """Brokers that cannot be reached are named at once and given up after the limit."""
-    address = f"127.0.0.1:{free_port()}"
+    address = f"127.0.0.1:{own_port()}"
     watch = BrokerWatch(KafkaSettings(bootstrap_servers=address), limit_seconds=0.8)
     eventually(lambda: address in watch.fault, "it is named")
     watch.check()
@@ -202,7 +203,7 @@ def test_a_watch_gives_up_after_its_limit() -> None:
 
 def test_a_start_without_a_broker_is_no_bug() -> None:
     """A broker that goes away between the first probe and the start: try again, with its address."""
-    address = f"127.0.0.1:{free_port()}"
+    address = f"127.0.0.1:{own_port()}"
     delivery = FaustDelivery(
         KafkaSettings(bootstrap_servers=address),
         "",

@@ -14,13 +14,13 @@ from artefacts.classifier import Classifier
 from artefacts.store import Store
 from roomstream.broken_messages import BREAKAGES, broken_message
 from roomstream.listings import Listing, listing_message
-from runtime.dead_letters import read_dead_letter
+from runtime.dead_letters import read_dead_letter, shortened
 from runtime.records import Outbound, Record
 from schemas.codec import SCHEMA_HEADER, Rejected, decode
 from schemas.events import Classification, ListingEvent, ReviewRequest
 from schemas.topics import Topic
 from tests.releases import FILLERS, KABOOM, ROOM_TYPES, WORDS, load_tiny
-from workers.pipeline import Outcome, Pipeline, Window, shortened
+from workers.pipeline import Outcome, Pipeline, Window
 
 AT = datetime(2026, 11, 24, 9, tzinfo=UTC)
 TRACE = ("traceparent", b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")

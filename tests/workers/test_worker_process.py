@@ -12,7 +12,7 @@ import pytest
 
 from artefacts.store import Store
 from roomstream.broken_messages import BREAKAGES, broken_message
-from roomstream.brokers import Broker, free_port
+from roomstream.brokers import Broker
 from roomstream.listings import Listing, listing_message
 from roomstream.live import make_live
 from runtime.dead_letters import read_dead_letter
@@ -21,6 +21,7 @@ from schemas.errors import ExitCode
 from schemas.events import MAX_PAYLOAD_BYTES
 from schemas.topics import Topic
 from tests.kafka_io import Message, read_until, send
+from tests.processes import own_port
 from tests.releases import KABOOM, tiny_release
 from tests.workers.brokers import ON_EMBEDDED, ON_KAFKA
 from tests.workers.listings import AT, answers, lag, listings, positions, read_answers
@@ -247,7 +248,7 @@ def test_an_occupied_port_is_named(fleet: Fleet) -> None:
 
 def test_a_broker_out_of_reach_is_named(shared: SharedSettings, tmp_path: Path) -> None:
     """A supervisor tries again: exit code 75."""
-    kafka = KafkaSettings(bootstrap_servers=f"127.0.0.1:{free_port()}")
+    kafka = KafkaSettings(bootstrap_servers=f"127.0.0.1:{own_port()}")
     fleet = Fleet(kafka, shared, tmp_path)
     code, why = _ended(fleet.start(ready=False))
 
@@ -292,7 +293,7 @@ def _ready(worker: WorkerProcess, port: int) -> bool:
 
 def _free_pair() -> tuple[int, int]:
     while True:
-        port = free_port()
+        port = own_port()
         with socket.socket() as probe:
             try:
                 probe.bind(("127.0.0.1", port + 1))
