@@ -47,12 +47,18 @@ class OffsetRange(msgspec.Struct, frozen=True):
 
 
 class Lineage(msgspec.Struct, frozen=True):
-    """What a release learned from."""
+    """
+    What a release learned from.
+
+    Attributes:
+        ranges: Which messages were handled.
+        labels_by_class: How many labels of each class were learned.
+        deleted: How many of them are of listings that were deleted since.
+    """
 
     ranges: list[OffsetRange] = []
     labels_by_class: dict[str, int] = {}
     deleted: int = 0
-    seed: int = 0
 
 
 class GateResult(msgspec.Struct, frozen=True):

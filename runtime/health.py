@@ -6,7 +6,7 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, disable_created_metrics
 from prometheus_client.exposition import choose_encoder
 
 from schemas.errors import ConfigurationError
@@ -65,6 +65,8 @@ class Port:
     def __init__(
         self, host: str, port: int, health: Health, registry: CollectorRegistry, option: str
     ) -> None:
+        # Of every counter it would show one more series, which nobody asks for.
+        disable_created_metrics()  # type: ignore[no-untyped-call]
         try:
             self._server = ThreadingHTTPServer((host, port), _handler(health, registry))
         except OSError as error:

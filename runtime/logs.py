@@ -7,16 +7,17 @@ from dataclasses import dataclass
 import structlog
 
 
-def configure_logs(service: str, level: str = "INFO") -> None:
+def configure_logs(service: str, level: str = "INFO", **facts: str) -> None:
     """
     Send our logs, and the warnings of libraries, to standard error.
 
     Args:
         service: Put into every line, such as `worker`.
         level: The least level that is logged; libraries log from WARNING on, unless it is DEBUG.
+        facts: What else every line says, such as which worker of several it is.
     """
     shared: list[structlog.typing.Processor] = [
-        _Stamp(service),
+        _Stamp({"service": service, **facts}),
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
@@ -27,6 +28,7 @@ def configure_logs(service: str, level: str = "INFO") -> None:
             foreign_pre_chain=[*shared, structlog.stdlib.add_logger_name],
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                _first_things_first,
                 structlog.processors.JSONRenderer(ensure_ascii=False, sort_keys=False),
             ],
         )
@@ -48,13 +50,20 @@ def configure_logs(service: str, level: str = "INFO") -> None:
 class _Stamp:
     """Puts the service into every line, whichever thread writes it."""
 
-    service: str
+    facts: dict[str, str]
 
     def __call__(
         self, _: object, __: str, line: structlog.typing.EventDict
     ) -> structlog.typing.EventDict:
-        line["service"] = self.service
-        return line
+        return {**self.facts, **line}
+
+
+def _first_things_first(
+    _: object, __: str, line: structlog.typing.EventDict
+) -> structlog.typing.EventDict:
+    """Order a line for people who read it: when, how bad, what, then the rest."""
+    first = {name: line[name] for name in ("timestamp", "level", "event") if name in line}
+    return {**first, **line}
 
 
 class _Ours:

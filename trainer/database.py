@@ -198,6 +198,13 @@ class Database:
             self._rows("SELECT label, count(*) FROM labels WHERE NOT held_out GROUP BY label")
         )
 
+    def learned_and_deleted(self) -> int:
+        """How many of the labels that were learned are of listings that were deleted since."""
+        ((count,),) = self._rows(
+            "SELECT count(*) FROM labels WHERE NOT held_out AND listing_id IS NULL"
+        )
+        return int(count)
+
     def last_learned(self) -> int:
         """The number of the last label that was learned; 0 if there is none."""
         ((last,),) = self._rows("SELECT max(seq) FROM labels WHERE NOT held_out")

@@ -10,21 +10,20 @@ from onnx import TensorProto, helper, numpy_helper
 Weights = NDArray[np.float32]
 
 
-def linear_head(weights: Weights, bias: Weights, temperature: float = 1.0) -> bytes:
+def linear_head(weights: Weights, bias: Weights) -> bytes:
     """
     Make a head of one linear layer.
 
     Args:
         weights: float32 (dim, classes).
         bias: float32 (classes,).
-        temperature: What the logits are divided by.
 
     Returns:
         A serialised model; the same bytes for the same numbers.
     """
     return _head(
         [helper.make_node("Gemm", ["features", "weights", "bias"], ["logits"])],
-        {"weights": weights / temperature, "bias": bias / temperature},
+        {"weights": weights, "bias": bias},
         *weights.shape,
     )
 

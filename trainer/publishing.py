@@ -135,7 +135,9 @@ class Publishing:
             base_model=base.base_model,
             learner=learner.name,
             lineage=Lineage(
-                ranges=self._database.ranges(), labels_by_class=self._database.learned()
+                ranges=self._database.ranges(),
+                labels_by_class=self._database.learned(),
+                deleted=self._database.learned_and_deleted(),
             ),
             versions=library_versions(),
         )

@@ -22,7 +22,7 @@ def worker(kafka: KafkaSettings, shared: SharedSettings, settings: WorkerSetting
 
     Logs are JSON lines on standard error; probes and metrics are on --metrics-port.
     """
-    configure_logs("worker", shared.log_level)
+    configure_logs("worker", shared.log_level, slot=settings.slot)
 
     def run() -> int:
         from workers.service import run_worker

@@ -20,6 +20,7 @@ def test_a_line_is_an_object_with_service_level_and_time() -> None:
     """And with what was said; letters of all languages stand as they are."""
     (line,) = logged("structlog.get_logger().info('gestartet', stadt='Málaga 🏠', teile=3)")
 
+    assert list(line)[:3] == ["timestamp", "level", "event"]
     assert line.pop("timestamp").endswith("Z")
     assert line == {
         "event": "gestartet",
@@ -40,6 +41,16 @@ def test_every_thread_says_which_service_it_is() -> None:
     )
 
     assert (line["service"], line["level"]) == ("trainer", "warning")
+
+
+def test_facts_of_the_process_are_in_every_line() -> None:
+    """Such as the slot of a worker, for several of them write to one log."""
+    done = run(
+        "import structlog\nfrom runtime.logs import configure_logs\n"
+        "configure_logs('worker', slot='0-1')\nstructlog.get_logger().info('drained')"
+    )
+
+    assert json.loads(done.stderr)["slot"] == "0-1"
 
 
 def test_the_level_is_the_least_that_is_logged() -> None:

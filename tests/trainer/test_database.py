@@ -196,6 +196,7 @@ def test_a_deleted_listing_leaves_its_count_only(path: Path) -> None:
         assert database.items(held_out=False).ids == ["l-0", "l-2"]
         assert database.held_out("l-1") is None
         assert database.learned() == {"Private room": 3}
+        assert database.learned_and_deleted() == 1
         assert {"e-1"} == database.known(["e-1"])
     assert b"secret words" not in path.read_bytes()
     assert b"l-1" not in path.read_bytes()
