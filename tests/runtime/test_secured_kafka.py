@@ -67,11 +67,6 @@ class SecuredKafka(KafkaNode):
 
 
 @pytest.fixture(scope="module")
-def authority() -> trustme.CA:
-    return trustme.CA()
-
-
-@pytest.fixture(scope="module")
 def secured(authority: trustme.CA) -> Iterator[SecuredKafka]:
     """The node of this module."""
     if not KAFKA_HOME.is_dir():
