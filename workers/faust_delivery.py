@@ -43,6 +43,8 @@ _GATHER_SECONDS = 0.02
 _MAX_MESSAGE_BYTES = 16 * 1024 * 1024
 _STOP_SECONDS = 15
 _TICK_SECONDS = 0.1
+_OBSERVE_SECONDS = 1
+_REQUEST_SECONDS = 90
 
 Answer = Callable[[Sequence[Record]], Window]
 
@@ -116,7 +118,8 @@ class FaustDelivery:
                 raise TryAgain(f"Faust ended: {self._app.crash_reason!r}. Start the worker again.")
             if self._app.should_stop:
                 raise TryAgain("Faust stopped by itself. Start the worker again.")
-            await self._observe_partitions()
+            with contextlib.suppress(TimeoutError):  # positions wait for brokers: we do not
+                await asyncio.wait_for(self._observe_partitions(), _OBSERVE_SECONDS)
 
     async def _drain(self) -> None:
         started = time.perf_counter()
@@ -137,6 +140,7 @@ class FaustDelivery:
             broker=[f"kafka://{address}" for address in addresses(self.kafka)],
             broker_credentials=_credentials(self.kafka),
             broker_session_timeout=self.settings.session_timeout_seconds,
+            broker_request_timeout=max(_REQUEST_SECONDS, self.settings.session_timeout_seconds),
             broker_heartbeat_interval=self.settings.session_timeout_seconds / 4,
             consumer_auto_offset_reset="earliest",
             consumer_max_fetch_size=_MAX_MESSAGE_BYTES,
@@ -182,6 +186,8 @@ class FaustDelivery:
         """Leave out what was taken before a rebalance: its next owner starts at what is committed."""
         while self._app.rebalancing and not self._draining:
             await asyncio.sleep(_TICK_SECONDS)
+        if self._draining:
+            return []
         generation = self._app.consumer_generation_id
         return [event for event in events if event.message.generation_id == generation]
 

@@ -188,9 +188,9 @@ def test_sigterm_drains_without_a_repeat(
     fleet: Fleet, kafka_settings: KafkaSettings, topics: str
 ) -> None:
     """In mid traffic: exit code 0 within 20 s, and the next worker goes on where it stopped."""
-    places = send(kafka_settings, Topic.LISTINGS.named(topics), listings(600))
-    first = fleet.start(WORKER_MAX_WINDOW="8")
-    eventually(lambda: sum(lag(first).values()) < 590, "it is busy")
+    places = send(kafka_settings, Topic.LISTINGS.named(topics), listings(1500))
+    first = fleet.start(WORKER_MAX_WINDOW="1")
+    eventually(lambda: sum(lag(first).values()) < 1490, "it is busy")
     code = first.stop(20)
     drained = first.lines()[-1]
     fleet.start()
@@ -198,7 +198,7 @@ def test_sigterm_drains_without_a_repeat(
 
     assert code == ExitCode.DONE
     assert drained["event"] == "drained"
-    assert 0 < drained["events"] < 600
+    assert 0 < drained["events"] < 1500
     assert positions(records) == Counter(places)
 
 
@@ -255,6 +255,15 @@ def test_a_broker_out_of_reach_is_named(shared: SharedSettings, tmp_path: Path) 
     assert code == ExitCode.TRY_AGAIN
     assert kafka.bootstrap_servers in why
     assert "KAFKA_BOOTSTRAP_SERVERS" in why
+
+
+@ON_KAFKA
+@pytest.mark.usefixtures("live")
+def test_the_longest_session_is_allowed(fleet: Fleet) -> None:
+    """Whatever the settings take, the clients take."""
+    worker = fleet.start(WORKER_SESSION_TIMEOUT_SECONDS="300")
+
+    assert worker.stop() == ExitCode.DONE
 
 
 @ON_KAFKA
