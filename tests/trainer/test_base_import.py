@@ -324,3 +324,21 @@ def test_a_length_that_the_model_cannot_read_is_named(folder: Path, max_length: 
 
     with pytest.raises(ConfigurationError, match="3 to 64 tokens"):
         import_base(str(folder), NAMES, max_length=max_length)
+
+
+@pytest.mark.parametrize("wrong", [" ", "x" * 101])
+def test_a_label_that_no_answer_can_carry_is_named(folder: Path, wrong: str) -> None:
+    """Readers of `classified` would refuse every answer with it."""
+    save_model(folder)
+
+    with pytest.raises(ConfigurationError, match="cannot be sent"):
+        import_base(str(folder), ["Private room", wrong])
+
+
+def test_labels_that_are_alike_are_named(folder: Path) -> None:
+    """A model whose classes share a name would be announced, and refused by every worker."""
+    save_model(folder)
+    save_classifier(folder, {0: "room", 1: "flat", 2: "room"})
+
+    with pytest.raises(ConfigurationError, match="'room' is there 2 times"):
+        import_base(str(folder))
