@@ -1,6 +1,9 @@
 """The first release computes what the original does, and a wrong source is named."""
 
 import json
+import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -290,6 +293,21 @@ def test_a_name_without_a_network_is_named_at_once(source: str) -> None:
         import_base(source, NAMES)
 
     assert time.monotonic() - started < 20
+
+
+def test_a_hub_that_does_not_answer_is_given_up_soon(tmp_path: Path) -> None:
+    """Without offline mode either: the command ends with its message, and does not hang."""
+    environment = {name: os.environ[name] for name in os.environ if name != "HF_HUB_OFFLINE"}
+    program = "from trainer.base_import import import_base\nimport_base('some/model', ['a', 'b'])"
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", program],
+        env=environment | {"HF_ENDPOINT": "http://127.0.0.1:9", "HF_HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+    assert "some/model cannot be loaded as a DistilBERT" in done.stderr.splitlines()[-1]
 
 
 def test_a_classifier_of_many_labels_at_once_is_refused(folder: Path) -> None:
