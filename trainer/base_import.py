@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import torch
 import transformers
@@ -25,6 +26,7 @@ from artefacts.manifest import ENCODER, HEAD, TOKENIZER, Blob, Lineage, Manifest
 from artefacts.store import Store, new_release_id
 from artefacts.tokenisation import Tokenizer
 from schemas.errors import ConfigurationError, RoomstreamError
+from schemas.events import Label
 from trainer.encoders import PooledEncoder, distilbert_of_bert, export_encoder
 from trainer.heads import two_layer_head, untrained_head
 from trainer.learners import LEARNERS
@@ -112,6 +114,7 @@ def import_base(
     release_labels, parts[HEAD], learner, lineage = _head(
         loaded, labels, examples, parts, max_length, progress
     )
+    _check_labels(release_labels)
     created_at = datetime.now(UTC)
     manifest = Manifest(
         release=new_release_id(created_at, Blob.of(parts[HEAD])),
@@ -260,6 +263,23 @@ def _own_labels(own: list[str], given: Sequence[str]) -> list[str]:
         f"The model's labels are {', '.join(own)}; --labels says {', '.join(given)}. Leave "
         "--labels out to keep the model's own."
     )
+
+
+def _check_labels(labels: list[str]) -> None:
+    """Refuse labels that a manifest or an answer on Kafka could not carry."""
+    for label in labels:
+        try:
+            msgspec.convert(label, Label)
+        except msgspec.ValidationError as error:
+            raise ConfigurationError(
+                f"The label {label!r} cannot be sent: {error}. Give it another name, in --labels or "
+                "under id2label in the model's config.json."
+            ) from error
+        if labels.count(label) > 1:
+            raise ConfigurationError(
+                f"The label {label!r} is there {labels.count(label)} times. Rename one of them under "
+                "id2label in the model's config.json."
+            )
 
 
 def _fitted(

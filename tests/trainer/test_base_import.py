@@ -1,6 +1,9 @@
 """The first release computes what the original does, and a wrong source is named."""
 
 import json
+import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -292,6 +295,21 @@ def test_a_name_without_a_network_is_named_at_once(source: str) -> None:
     assert time.monotonic() - started < 20
 
 
+def test_a_hub_that_does_not_answer_is_given_up_soon(tmp_path: Path) -> None:
+    """Without offline mode either: the command ends with its message, and does not hang."""
+    environment = {name: os.environ[name] for name in os.environ if name != "HF_HUB_OFFLINE"}
+    program = "from trainer.base_import import import_base\nimport_base('some/model', ['a', 'b'])"
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", program],
+        env=environment | {"HF_ENDPOINT": "http://127.0.0.1:9", "HF_HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+    assert "some/model cannot be loaded as a DistilBERT" in done.stderr.splitlines()[-1]
+
+
 def test_a_classifier_of_many_labels_at_once_is_refused(folder: Path) -> None:
     """Multi-label probabilities do not sum to 1: it is another question."""
     save_classifier(folder, LABELS, problem_type="multi_label_classification")
@@ -324,3 +342,21 @@ def test_a_length_that_the_model_cannot_read_is_named(folder: Path, max_length: 
 
     with pytest.raises(ConfigurationError, match="3 to 64 tokens"):
         import_base(str(folder), NAMES, max_length=max_length)
+
+
+@pytest.mark.parametrize("wrong", [" ", "x" * 101])
+def test_a_label_that_no_answer_can_carry_is_named(folder: Path, wrong: str) -> None:
+    """Readers of `classified` would refuse every answer with it."""
+    save_model(folder)
+
+    with pytest.raises(ConfigurationError, match="cannot be sent"):
+        import_base(str(folder), ["Private room", wrong])
+
+
+def test_labels_that_are_alike_are_named(folder: Path) -> None:
+    """A model whose classes share a name would be announced, and refused by every worker."""
+    save_model(folder)
+    save_classifier(folder, {0: "room", 1: "flat", 2: "room"})
+
+    with pytest.raises(ConfigurationError, match="'room' is there 2 times"):
+        import_base(str(folder))
