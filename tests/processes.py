@@ -57,6 +57,11 @@ def within(seconds: float, happened: Callable[[], bool]) -> bool:
     return True
 
 
+def eventually(happened: Callable[[], bool], what: str, seconds: float = 30) -> None:
+    """Wait until something happened, else fail with what it is."""
+    assert within(seconds, happened), f"not within {seconds:g} s: {what}"
+
+
 def own_port() -> int:
     """A port of this machine that nobody else is given while the tests run."""
     return _PORTS.enter_context(reserved_port())

@@ -136,7 +136,7 @@ class FaustDelivery:
 
     def _make_app(self) -> Any:
         app = faust.App(
-            self.prefix + self.settings.group,
+            self.settings.consumer_group(self.prefix),
             broker=[f"kafka://{address}" for address in addresses(self.kafka)],
             broker_credentials=_credentials(self.kafka),
             broker_session_timeout=self.settings.session_timeout_seconds,

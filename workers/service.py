@@ -63,7 +63,7 @@ def _serve(kafka: KafkaSettings, shared: SharedSettings, worker: WorkerSettings)
             def answer(records: Sequence[Record]) -> Window:
                 return pipeline.run(records, model.current(), datetime.now(UTC))
 
-            group = shared.topic_prefix + worker.group
+            group = worker.consumer_group(shared.topic_prefix)
             _log.info("serving", slot=worker.slot, group=group, port=port.port)
             FaustDelivery(
                 kafka,

@@ -85,3 +85,7 @@ class WorkerSettings(Settings):
             "longer, end the process with exit code 75.",
         ),
     ] = 60
+
+    def consumer_group(self, prefix: str) -> str:
+        """The group's name on the broker: deployments with other topics share none."""
+        return prefix + self.group

@@ -9,7 +9,7 @@ from typing import Self
 from roomstream.demo.label_clock import LabelClock
 from roomstream.demo.options import WORKERS
 from roomstream.demo.readings import WorkerReadings, is_ready
-from roomstream.demo.stage import Stage
+from roomstream.demo.stage import WORKER_GROUP, Stage
 from roomstream.ports import reserved_port
 from runtime.supervisor import Child, Supervisor
 from schemas.errors import RoomstreamError
@@ -137,7 +137,7 @@ def log_tail(stage: Stage, name: str, lines: int = 15) -> str:
 
 def _worker_variables(stage: Stage, slot: str, port: int, review_share: float) -> dict[str, str]:
     return {
-        "WORKER_GROUP": stage.group,
+        "WORKER_GROUP": WORKER_GROUP,
         "WORKER_SLOT": slot,
         "WORKER_METRICS_PORT": str(port),
         "WORKER_THREADS": "1",

@@ -21,6 +21,7 @@ from runtime.topics import create_topics
 from schemas.topics import TOPICS, Topic
 
 PARTITIONS = 4
+WORKER_GROUP = "workers"
 BROKER_DECIDES = -1
 
 
@@ -33,18 +34,21 @@ class Stage:
         folder: Logs, store, cache and the trainer's database.
         kafka: How to reach Kafka.
         shared: What workers and trainer share.
-        group: The workers' consumer group.
     """
 
     folder: Path
     kafka: KafkaSettings
     shared: SharedSettings
-    group: str
 
     @property
     def prefix(self) -> str:
         """What the names of the demo's topics begin with."""
         return self.shared.topic_prefix
+
+    @property
+    def group(self) -> str:
+        """The workers' consumer group on the broker."""
+        return self.prefix + WORKER_GROUP
 
     @property
     def database(self) -> Path:
@@ -88,17 +92,16 @@ def open_stage(options: DemoOptions) -> Iterator[Stage]:
     """
     with _folder(options.keep) as folder, _kafka(options) as kafka:
         (folder / "logs").mkdir()
-        name = f"demo-{uuid4().hex[:8]}"
         shared = load(
             SharedSettings,
             store=f"file://{folder / 'store'}",
-            topic_prefix=f"{name}.",
+            topic_prefix=f"demo-{uuid4().hex[:8]}.",
             cache=folder / "cache",
             listen_host="127.0.0.1",
         )
         copies = 1 if options.bootstrap_servers is None else BROKER_DECIDES
         create_topics(kafka, shared.topic_prefix, PARTITIONS, copies)
-        stage = Stage(folder, kafka, shared, group=f"{name}-workers")
+        stage = Stage(folder, kafka, shared)
         try:
             with _without_settings():
                 yield stage

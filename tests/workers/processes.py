@@ -5,10 +5,9 @@ import os
 import signal
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -16,18 +15,9 @@ from typing import Any, Self
 from prometheus_client.parser import text_string_to_metric_families
 
 from runtime.settings import KafkaSettings, SharedSettings, settings_environment
-from tests.processes import own_port
+from tests.processes import eventually, own_port
 
 Labels = tuple[tuple[str, str], ...]
-
-
-def eventually(true: Callable[[], Any], what: str, seconds: float = 30) -> None:
-    """Wait until something is true, else fail with what it was."""
-    deadline = time.monotonic() + seconds
-    while not true():
-        if time.monotonic() > deadline:
-            raise AssertionError(f"not within {seconds} s: {what}")
-        time.sleep(0.05)
 
 
 class WorkerProcess:

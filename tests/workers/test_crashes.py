@@ -24,11 +24,11 @@ from schemas.errors import ExitCode, TryAgain
 from schemas.topics import Topic
 from tests.conftest import KAFKA_HOME
 from tests.kafka_io import send
-from tests.processes import own_port
+from tests.processes import eventually, own_port
 from tests.releases import tiny_release
 from tests.workers.brokers import ON_KAFKA
 from tests.workers.listings import answers, lag, listings, positions, read_answers
-from tests.workers.processes import Fleet, WorkerProcess, eventually
+from tests.workers.processes import Fleet, WorkerProcess
 from workers.broker_watch import BrokerWatch
 from workers.faust_delivery import FaustDelivery
 from workers.metrics import WorkerMetrics

@@ -24,9 +24,9 @@ from runtime.logs import configure_logs
 from runtime.settings import KafkaSettings, SharedSettings
 from schemas.errors import ExitCode
 from schemas.events import ReleaseAnnouncement
+from tests.processes import eventually
 from tests.releases import tiny_release
 from tests.workers.brokers import ON_EMBEDDED
-from tests.workers.processes import eventually
 from workers import live_model
 from workers.live_model import LiveModel
 from workers.metrics import WorkerMetrics

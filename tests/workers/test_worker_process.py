@@ -21,11 +21,11 @@ from schemas.errors import ExitCode
 from schemas.events import MAX_PAYLOAD_BYTES
 from schemas.topics import Topic
 from tests.kafka_io import Message, read_until, send
-from tests.processes import own_port
+from tests.processes import eventually, own_port
 from tests.releases import KABOOM, tiny_release
 from tests.workers.brokers import ON_EMBEDDED, ON_KAFKA
 from tests.workers.listings import AT, answers, lag, listings, positions, read_answers
-from tests.workers.processes import Fleet, WorkerProcess, eventually
+from tests.workers.processes import Fleet, WorkerProcess
 
 
 @pytest.mark.usefixtures("live")
