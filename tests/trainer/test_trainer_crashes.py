@@ -29,14 +29,6 @@ KILLS = 12
 
 
 @pytest.fixture
-def deployment(kafka_settings: KafkaSettings, topics: str, tmp_path: Path) -> Iterator[Deployment]:
-    """Topics, a store and a base release that knows nothing."""
-    with Deployment(kafka_settings, topics, tmp_path) as deployment:
-        deployment.base()
-        yield deployment
-
-
-@pytest.fixture
 def on_embedded(embedded_broker: Broker, topic_prefix: str, tmp_path: Path) -> Iterator[Deployment]:
     """The same where the broker makes no difference."""
     kafka = load(KafkaSettings, bootstrap_servers=embedded_broker.bootstrap_servers)
