@@ -1,5 +1,6 @@
 """Learn a mini-batch: predict, then learn, then keep, all of it or nothing."""
 
+import math
 import random
 from collections.abc import Callable, Sequence
 
@@ -293,8 +294,9 @@ class Learning:
         accuracy = self._prequential.accuracy()
         if accuracy is not None:
             metrics.accuracy.set(accuracy)
-        for label, recall in self._prequential.recall().items():
-            metrics.recall.labels(label).set(recall)
+        recalls = self._prequential.recall()
+        for label in self.learner.classes:
+            metrics.recall.labels(label).set(recalls.get(label, math.nan))
         for label, count in self._replay.counts().items():
             metrics.replay.labels(label).set(count)
         metrics.holdout.set(self._database.holdout_size())

@@ -49,7 +49,7 @@ class TrainerMetrics:
         )
         self.recall = Gauge(
             "roomstream_trainer_class_recall_ratio",
-            "The same for the labels of one class.",
+            "The same for the labels of one class; not a number while none of them is among the last.",
             ["label"],
             registry=self.registry,
         )

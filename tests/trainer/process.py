@@ -6,10 +6,8 @@ import os
 import re
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
 
@@ -22,19 +20,10 @@ from runtime.settings import KafkaSettings, SharedSettings
 from schemas.events import Event, LabelledEvent, ReleaseAnnouncement
 from schemas.topics import Topic
 from tests.kafka_io import message, send
-from tests.processes import own_port
+from tests.processes import eventually, own_port
 from tests.releases import ROOM_TYPES, tiny_release
 
 _METRIC = re.compile(r"^(\w+)(?:\{(.*)\})? (\S+)$", re.MULTILINE)
-
-
-def wait_until(condition: Callable[[], bool], what: str, seconds: float = 30) -> None:
-    """Look until it is so."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            raise AssertionError(f"not within {seconds:g} s: {what}")
-        time.sleep(0.05)
 
 
 class Deployment:
@@ -85,7 +74,7 @@ class Deployment:
     def ready(self, **variables: object) -> None:
         """Run a trainer and wait until it reads labels."""
         self.start(**variables)
-        wait_until(self.is_ready, "/readyz says 200")
+        eventually(self.is_ready, "/readyz says 200")
 
     def stop(self, signal: int = 15) -> int:
         """Send a signal; the exit code."""

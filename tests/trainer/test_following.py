@@ -14,8 +14,8 @@ from runtime.health import Health
 from runtime.settings import KafkaSettings, SharedSettings, load
 from runtime.topics import create_topics
 from schemas.errors import ExitCode, RoomstreamError
+from tests.processes import eventually
 from tests.releases import tiny_release
-from tests.trainer.process import wait_until
 from trainer.live import LiveRelease, Releases
 from trainer.metrics import TrainerMetrics
 from trainer.service import Following
@@ -51,7 +51,7 @@ class Scene:
                 self.taken_up.append(self.live)
             return until()
 
-        wait_until(found, what, 15)
+        eventually(found, what, 15)
 
     @property
     def live(self) -> str:

@@ -18,9 +18,10 @@ from schemas.codec import decode
 from schemas.events import LabelledEvent
 from schemas.topics import Topic
 from tests.mounts import tiny_disk
+from tests.processes import eventually
 from tests.releases import ROOM_TYPES
 from tests.trainer.labels import labelled, learned_numbers
-from tests.trainer.process import Deployment, wait_until
+from tests.trainer.process import Deployment
 from trainer.database import Database
 from trainer.learners.slda import StreamingLda
 
@@ -69,7 +70,7 @@ def test_killed_anywhere_every_label_is_learned_once(deployment: Deployment) -> 
         _kill_somewhere(deployment, chance)
     expected = sum(number < sent for number in learned_numbers(sent))
     deployment.ready(**QUICK)
-    wait_until(lambda: deployment.learned() == expected, "every label is live")
+    eventually(lambda: deployment.learned() == expected, "every label is live")
     code = deployment.stop()
     topic = _on_topic(deployment)
     with Database(deployment.database) as database:
@@ -112,7 +113,7 @@ def test_a_full_store_is_told_and_left_whole(on_embedded: Deployment, tmp_path: 
         after = {path for path in disk.rglob("*") if path.is_file()} - {disk / "ballast"}
         (disk / "ballast").unlink()
         on_embedded.ready(**QUICK)
-        wait_until(lambda: on_embedded.learned() == 40, "published with space")
+        eventually(lambda: on_embedded.learned() == 40, "published with space")
         on_embedded.stop()
 
     assert (code, ended["exit_code"]) == (75, 75)
@@ -141,7 +142,7 @@ def test_a_full_disk_of_the_database_is_told(on_embedded: Deployment, tmp_path: 
         ended = on_embedded.logs("ended")[-1]
         (disk / "ballast").unlink()
         on_embedded.ready(**QUICK)
-        wait_until(lambda: on_embedded.learned() == 200, "learned with space")
+        eventually(lambda: on_embedded.learned() == 200, "learned with space")
         on_embedded.stop()
 
     assert (code, ended["exit_code"]) == (75, 75)

@@ -10,9 +10,10 @@ from artefacts.classifier import Classifier
 from runtime.dead_letters import read_dead_letter
 from schemas.topics import Topic
 from tests.kafka_io import read_until, send
+from tests.processes import eventually
 from tests.releases import ROOM_TYPES
 from tests.trainer.labels import deletion, labelled, learned_numbers
-from tests.trainer.process import Deployment, wait_until
+from tests.trainer.process import Deployment
 from trainer.database import Database
 from trainer.holdout import is_held_out
 
@@ -25,7 +26,7 @@ def test_labels_become_releases(deployment: Deployment) -> None:
     deployment.ready(**QUICK)
     deployment.send(*(labelled(number) for number in range(120)))
     expected = sum(not is_held_out(f"l-{number}", 0.1) for number in range(120))
-    wait_until(lambda: deployment.learned() == expected, "all labels are live")
+    eventually(lambda: deployment.learned() == expected, "all labels are live")
     manifest = deployment.live_manifest()
     classifier = Classifier.load(manifest, deployment.store.get)
     held_out = deployment.metrics()["roomstream_trainer_holdout_items"]
@@ -56,8 +57,8 @@ def test_every_metric_has_its_documented_name(deployment: Deployment) -> None:
     """After some labels and a release, /metrics shows what docs/metrics.md lists, and no more."""
     deployment.ready(**QUICK)
     deployment.send(*(labelled(number) for number in range(60)))
-    wait_until(lambda: deployment.learned() > 0, "a release")
-    wait_until(
+    eventually(lambda: deployment.learned() > 0, "a release")
+    eventually(
         lambda: 'roomstream_trainer_releases_total{outcome="announced"}' in deployment.metrics(),
         "the release is counted",
     )
@@ -78,12 +79,12 @@ def test_a_label_is_live_in_seconds(deployment: Deployment) -> None:
     """From sending to announcement, the median of five stays under five seconds."""
     deployment.ready(**QUICK)
     deployment.send(*(labelled(number) for number in learned_numbers(40)))
-    wait_until(lambda: deployment.learned() == 40, "the first labels are live")
+    eventually(lambda: deployment.learned() == 40, "the first labels are live")
     seconds = []
     for place, number in enumerate(learned_numbers(5, start=1_000)):
         started = time.monotonic()
         deployment.send(labelled(number))
-        wait_until(lambda wanted=41 + place: deployment.learned() == wanted, "live")  # type: ignore[misc]
+        eventually(lambda wanted=41 + place: deployment.learned() == wanted, "live")  # type: ignore[misc]
         seconds.append(time.monotonic() - started)
 
     assert median(seconds) < 5
@@ -96,9 +97,9 @@ def test_deleted_listings_are_forgotten(deployment: Deployment) -> None:
     numbers = learned_numbers(20)
     deployment.ready(**QUICK)
     deployment.send(*(labelled(number) for number in numbers))
-    wait_until(lambda: deployment.events("learned") == 20, "learned")
+    eventually(lambda: deployment.events("learned") == 20, "learned")
     deployment.send(*(deletion(number) for number in numbers[:12]))
-    wait_until(lambda: deployment.events("deletion") == 12, "forgotten")
+    eventually(lambda: deployment.events("deletion") == 12, "forgotten")
     code = deployment.stop()
     with Database(deployment.database) as database:
         kept = {listing for listing, _ in database.kept()}
@@ -124,8 +125,8 @@ def test_malformed_labels_become_dead_letters(deployment: Deployment) -> None:
         [(b"\x00key", value, trace) for value in bad],
     )
     deployment.send(*(labelled(number) for number in learned_numbers(3)))
-    wait_until(lambda: deployment.events("learned") == 3, "the good ones are learned")
-    wait_until(lambda: deployment.events("dead") == len(bad), "dead letters")
+    eventually(lambda: deployment.events("learned") == 3, "the good ones are learned")
+    eventually(lambda: deployment.events("dead") == len(bad), "dead letters")
     letters = read_until(
         deployment.kafka,
         deployment.shared.topic_prefix,
@@ -147,7 +148,7 @@ def test_a_dead_letter_too_large_for_its_topic_is_cut_short(deployment: Deployme
     ((partition, offset),) = send(
         deployment.kafka, topic, [(b"key", b"x" * 1_048_400, [("traceparent", b"00-abc")])]
     )
-    wait_until(lambda: deployment.events("dead") == 1, "a dead letter")
+    eventually(lambda: deployment.events("dead") == 1, "a dead letter")
     (record,) = read_until(
         deployment.kafka, deployment.shared.topic_prefix, Topic.DEAD, lambda found: len(found) > 0
     )

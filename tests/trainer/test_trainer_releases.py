@@ -4,9 +4,10 @@ import time
 
 from artefacts.classifier import Classifier
 from roomstream.live import make_live
+from tests.processes import eventually
 from tests.releases import ROOM_TYPES
 from tests.trainer.labels import labelled, learned_numbers
-from tests.trainer.process import Deployment, wait_until
+from tests.trainer.process import Deployment
 from trainer.database import Database
 
 QUICK = {"release_interval_seconds": 0.2, "first_labels_per_class": 3}
@@ -19,13 +20,13 @@ def test_the_first_release_waits_for_enough_labels(deployment: Deployment) -> No
     hotels = [number for number in learned_numbers(80) if labelled(number).label == "Hotel room"]
     others = [number for number in learned_numbers(80) if number not in hotels]
     deployment.send(*(labelled(number) for number in others))
-    wait_until(
+    eventually(
         lambda: bool(deployment.logs("candidate refused: the live release stays")), "refused"
     )
-    wait_until(lambda: deployment.events("learned") == len(others), "learned")
+    eventually(lambda: deployment.events("learned") == len(others), "learned")
     before = deployment.live().release
     deployment.send(*(labelled(number) for number in hotels[:3]))
-    wait_until(lambda: deployment.live().release != base, "the first release")
+    eventually(lambda: deployment.live().release != base, "the first release")
 
     assert base == before
     refused = deployment.logs("candidate refused: the live release stays")[0]
@@ -40,7 +41,7 @@ def test_wrong_labels_are_not_announced(deployment: Deployment) -> None:
     deployment.ready(**QUICK)
     held = learned_numbers(60, held_out=True)
     deployment.send(*(labelled(number) for number in (*held, *learned_numbers(80))))
-    wait_until(lambda: deployment.learned() == 80, "a good release")
+    eventually(lambda: deployment.learned() == 80, "a good release")
     good = deployment.live().release
     deployment.stop()
     wrong = [
@@ -49,8 +50,8 @@ def test_wrong_labels_are_not_announced(deployment: Deployment) -> None:
     ]
     deployment.send(*wrong)
     deployment.ready(**QUICK | {"max_batch": 1_000})
-    wait_until(lambda: deployment.events("learned") == 400, "all are learned")
-    wait_until(lambda: _refused(deployment) > 0, "a refusal")
+    eventually(lambda: deployment.events("learned") == 400, "all are learned")
+    eventually(lambda: _refused(deployment) > 0, "a refusal")
     failed = deployment.metrics()[
         'roomstream_trainer_gate_results_total{gate="accuracy",outcome="failed"}'
     ]
@@ -76,11 +77,11 @@ def test_a_pinned_release_stays_until_it_is_unpinned(deployment: Deployment) -> 
     make_live(deployment.kafka, deployment.shared, base.release, "hold on", pinned=True)
     time.sleep(1)
     deployment.send(*(labelled(number) for number in learned_numbers(40)))
-    wait_until(lambda: deployment.events("learned") == 40, "learned")
+    eventually(lambda: deployment.events("learned") == 40, "learned")
     time.sleep(1)
     pinned = deployment.live()
     make_live(deployment.kafka, deployment.shared, base.release, "go on")
-    wait_until(lambda: deployment.learned() == 40, "announced")
+    eventually(lambda: deployment.learned() == 40, "announced")
 
     assert (base.release, True) == (pinned.release, pinned.pinned)
 
@@ -109,11 +110,11 @@ def test_another_encoder_is_taken_up(deployment: Deployment) -> None:
     """Somebody makes a release with another encoder live: the next one stands on it."""
     deployment.ready(**QUICK)
     deployment.send(*(labelled(number) for number in learned_numbers(60)))
-    wait_until(lambda: deployment.learned() == 60, "a release of the first encoder")
+    eventually(lambda: deployment.learned() == 60, "a release of the first encoder")
     other = deployment.base(scale=11, seed=1)
-    wait_until(lambda: bool(deployment.logs("encoding listings with the new encoder")), "taken up")
+    eventually(lambda: bool(deployment.logs("encoding listings with the new encoder")), "taken up")
     deployment.send(*(labelled(number) for number in learned_numbers(20, start=5_000)))
-    wait_until(lambda: deployment.learned() == 80, "a release of the other encoder")
+    eventually(lambda: deployment.learned() == 80, "a release of the other encoder")
     manifest = deployment.live_manifest()
 
     assert other.blobs["encoder.onnx"] == manifest.blobs["encoder.onnx"]
@@ -130,7 +131,7 @@ def test_a_new_label_is_served(deployment: Deployment) -> None:
         for number in learned_numbers(20, start=5_000)
     ]
     deployment.send(*igloos)
-    wait_until(lambda: deployment.learned() == 80, "announced")
+    eventually(lambda: deployment.learned() == 80, "announced")
     manifest = deployment.live_manifest()
     classifier = Classifier.load(manifest, deployment.store.get)
 
