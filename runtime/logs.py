@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import structlog
 
+from runtime.library_logs import tame_library_logs
+
 
 def configure_logs(service: str, level: str = "INFO", **facts: str) -> None:
     """
@@ -35,6 +37,7 @@ def configure_logs(service: str, level: str = "INFO", **facts: str) -> None:
     )
     root = logging.getLogger()
     root.handlers[:] = [handler]
+    tame_library_logs()
     root.setLevel(level if level == "DEBUG" else logging.WARNING)
     own = logging.getLogger("roomstream")
     own.setLevel(level)

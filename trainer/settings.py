@@ -106,6 +106,7 @@ class TrainerSettings(Settings):
         float,
         Field(
             gt=0,
-            description="A step that takes longer than this ends the process with exit code 75.",
+            description="A step that takes longer than this, or brokers that are out of reach for "
+            "longer, end the process with exit code 75.",
         ),
     ] = 120

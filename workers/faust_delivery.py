@@ -20,9 +20,9 @@ from typing import Any
 
 import faust
 import structlog
-from aiokafka.errors import IllegalStateError, MessageSizeTooLargeError
-from faust.types import TP
+from aiokafka.errors import MessageSizeTooLargeError
 
+from runtime.broker_watch import BrokerWatch
 from runtime.dead_letters import shortened
 from runtime.health import Health
 from runtime.kafka import addresses, ssl_context
@@ -31,8 +31,8 @@ from runtime.settings import KafkaSettings
 from runtime.watchdog import Watchdog
 from schemas.errors import RoomstreamError, TryAgain
 from schemas.topics import Topic
-from workers.broker_watch import BrokerWatch
 from workers.metrics import WorkerMetrics
+from workers.partitions import Partitions
 from workers.pipeline import Window
 from workers.settings import WorkerSettings
 from workers.window import WindowSize
@@ -87,10 +87,10 @@ class FaustDelivery:
         self._in_flight = asyncio.Lock()
         self._draining = False
         self._events = 0
-        self._next: dict[TP, int] = {}  # the first offset of each partition that is not answered
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="pipeline")
         self._brokers = BrokerWatch(self.kafka, self.settings.watchdog_seconds)
         self._app = self._make_app()
+        self._partitions = Partitions(self._app, self.metrics, self.health)
         try:
             await self._start()
             await self._until_stopped(stop)
@@ -119,7 +119,9 @@ class FaustDelivery:
             if self._app.should_stop:
                 raise TryAgain("Faust stopped by itself. Start the worker again.")
             with contextlib.suppress(TimeoutError):  # positions wait for brokers: we do not
-                await asyncio.wait_for(self._observe_partitions(), _OBSERVE_SECONDS)
+                await asyncio.wait_for(
+                    self._partitions.observe(self._brokers.fault), _OBSERVE_SECONDS
+                )
 
     async def _drain(self) -> None:
         started = time.perf_counter()
@@ -195,8 +197,7 @@ class FaustDelivery:
         """Finish the window in flight while its partitions are still ours to commit."""
         async with self._in_flight:
             pass
-        for partition in list(self._next):
-            self._forget(partition)
+        self._partitions.released()
 
     async def _deliver(self, events: Sequence[Any]) -> None:
         with self.watchdog:
@@ -216,8 +217,7 @@ class FaustDelivery:
             window.stage_seconds["deliver"] = time.perf_counter() - answered
             self._size.measured(len(events), time.perf_counter() - started)
         self._events += len(events)
-        for record in records:
-            self._answered(TP(record.topic, record.partition), record.offset + 1)
+        self._partitions.answered(records)
         self._count(window)
 
     async def _send(self, messages: Sequence[Outbound]) -> None:
@@ -250,35 +250,6 @@ class FaustDelivery:
         metrics.tokens.labels("real").inc(window.real_tokens)
         metrics.tokens.labels("padded").inc(window.padded_tokens)
         metrics.window.set(self._size.events)
-
-    async def _observe_partitions(self) -> None:
-        consumer = self._app.consumer
-        assigned: set[TP] = set(consumer.assignment())
-        fault = self._brokers.fault
-        why = f"{len(assigned)} assigned" if assigned else "none assigned yet"
-        self.health.set("partitions", bool(assigned) and not fault, fault or why)
-        if self._app.rebalancing:
-            return
-        for partition in assigned:
-            # Partitions come and go in another thread: one that has just gone is not observed.
-            with contextlib.suppress(AssertionError, IllegalStateError):
-                if partition not in self._next:
-                    self._next[partition] = await consumer.position(partition)
-                end = consumer.highwater(partition)
-                if end is not None:
-                    lag = max(0, end - self._next[partition])
-                    self.metrics.lag.labels(str(partition.partition)).set(lag)
-        for partition in self._next.keys() - assigned:
-            self._forget(partition)
-
-    def _answered(self, partition: TP, following: int) -> None:
-        if partition in self._next:
-            self._next[partition] = max(following, self._next[partition])
-
-    def _forget(self, partition: TP) -> None:
-        self._next.pop(partition, None)
-        with contextlib.suppress(KeyError):
-            self.metrics.lag.remove(str(partition.partition))
 
 
 def _record(event: Any) -> Record:

@@ -16,7 +16,6 @@ from runtime.topics import require_topics
 from runtime.watchdog import Watchdog
 from schemas.errors import ExitCode
 from workers.faust_delivery import FaustDelivery
-from workers.library_logs import tame_library_logs
 from workers.live_model import LiveModel
 from workers.metrics import WorkerMetrics
 from workers.pipeline import Pipeline, Window
@@ -41,7 +40,6 @@ def run_worker(kafka: KafkaSettings, shared: SharedSettings, worker: WorkerSetti
 
 
 def _serve(kafka: KafkaSettings, shared: SharedSettings, worker: WorkerSettings) -> int:
-    tame_library_logs()
     stop = stop_on_signals()
     metrics = WorkerMetrics()
     health = Health("release", "partitions")

@@ -16,9 +16,9 @@ from runtime.topics import create_topics
 from schemas.errors import ExitCode, RoomstreamError
 from tests.processes import eventually
 from tests.releases import tiny_release
+from trainer.following import Following
 from trainer.live import LiveRelease, Releases
 from trainer.metrics import TrainerMetrics
-from trainer.service import Following
 
 
 class Scene:

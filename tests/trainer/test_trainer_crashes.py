@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 
 from artefacts.classifier import Classifier
-from roomstream.brokers import Broker
+from roomstream.brokers import Broker, EmbeddedBroker
 from roomstream.reading import TopicReader
 from runtime.settings import KafkaSettings, load
 from runtime.topics import create_topics
 from schemas.codec import decode
+from schemas.errors import ExitCode
 from schemas.events import LabelledEvent
 from schemas.topics import Topic
 from tests.mounts import tiny_disk
@@ -207,3 +208,21 @@ def test_a_damaged_database_is_told(on_embedded: Deployment) -> None:
     assert on_embedded.run() == 1
     (ended,) = on_embedded.logs("ended")
     assert "move it away" in ended["why"]
+
+
+def test_an_idle_trainer_whose_broker_is_gone_ends(tmp_path: Path) -> None:
+    """It says so on /readyz at once, and ends with 75 after its limit: nobody thinks it is well."""
+    with EmbeddedBroker() as broker:
+        kafka = load(KafkaSettings, bootstrap_servers=broker.bootstrap_servers)
+        create_topics(kafka, "", partitions=1, replication_factor=1)
+        with Deployment(kafka, "", tmp_path) as deployment:
+            deployment.base()
+            deployment.ready(watchdog_seconds=6)
+            broker.stop()
+            eventually(lambda: not deployment.is_ready(), "/readyz says 503", 6)
+            assert deployment.process is not None
+            code = deployment.process.wait(30)
+            (ended,) = deployment.logs("ended")
+
+    assert code == ExitCode.TRY_AGAIN
+    assert kafka.bootstrap_servers in ended["why"]

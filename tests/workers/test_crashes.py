@@ -29,7 +29,6 @@ from tests.releases import tiny_release
 from tests.workers.brokers import ON_KAFKA
 from tests.workers.listings import answers, lag, listings, positions, read_answers
 from tests.workers.processes import Fleet, WorkerProcess
-from workers.broker_watch import BrokerWatch
 from workers.faust_delivery import FaustDelivery
 from workers.metrics import WorkerMetrics
 from workers.pipeline import Window
@@ -186,19 +185,6 @@ def test_a_broker_that_goes_away_in_mid_traffic_costs_nothing(tmp_path: Path) ->
         start()
         places += send(kafka, "listings", listings(100, 1500))
         assert _repeats(kafka, "", places) <= 2 * WINDOW
-
-
-def test_a_watch_gives_up_after_its_limit() -> None:
-    """Brokers that cannot be reached are named at once and given up after the limit."""
-    address = f"127.0.0.1:{own_port()}"
-    watch = BrokerWatch(KafkaSettings(bootstrap_servers=address), limit_seconds=0.8)
-    eventually(lambda: address in watch.fault, "it is named")
-    watch.check()
-    time.sleep(0.8)
-
-    with pytest.raises(TryAgain, match=address):
-        watch.check()
-    watch.close()
 
 
 def test_a_start_without_a_broker_is_no_bug() -> None:

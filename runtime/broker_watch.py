@@ -1,4 +1,4 @@
-"""Whether the brokers can be reached, for a worker that has nothing to do."""
+"""Whether the brokers can be reached, for a process that has nothing to do."""
 
 import threading
 import time
@@ -14,7 +14,7 @@ class BrokerWatch:
     """
     Knocks at the brokers every few seconds from a thread of its own.
 
-    The clients try again for ever without a word to their caller: without this, an idle worker whose
+    The clients try again for ever without a word to their caller: without this, an idle process whose
     brokers are gone would look healthy.
 
     Args:

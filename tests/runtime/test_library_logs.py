@@ -2,7 +2,7 @@
 
 import logging
 
-from workers.library_logs import OncePer
+from runtime.library_logs import OncePer
 
 
 def line(logger: str, message: str, *arguments: object) -> logging.LogRecord:

@@ -1,0 +1,144 @@
+"""Which release is live, whoever announced it."""
+
+import time
+
+import structlog
+
+from artefacts.errors import ReleaseError, ReleaseMissing, StoreError
+from runtime.announcements import Announcements
+from runtime.health import Health
+from schemas.events import ReleaseAnnouncement
+from trainer.live import LiveRelease, Releases
+from trainer.metrics import TrainerMetrics
+
+_log = structlog.get_logger(__name__)
+
+_RETRY_SECONDS = 5.0
+
+
+class Following:
+    """
+    What is live, whoever announced it.
+
+    Args:
+        announcements: Read for newer ones.
+        releases: Loads them.
+        metrics: Shows which is live.
+        health: Its condition `release` is met once one is loaded.
+    """
+
+    def __init__(
+        self,
+        announcements: Announcements,
+        releases: Releases,
+        metrics: TrainerMetrics,
+        health: Health,
+    ) -> None:
+        self._announcements = announcements
+        self._releases = releases
+        self._metrics = metrics
+        self._health = health
+        self._pending: ReleaseAnnouncement | None = None
+        self._unread: list[ReleaseAnnouncement] = []  # ours, until we read them back
+        self._before_ours: ReleaseAnnouncement | None = None
+        self._overtaken: ReleaseAnnouncement | None = None
+        self._retry_at = 0.0
+        self._shown: str | None = None
+        self.live: LiveRelease
+
+    def start(self, wait_seconds: float) -> LiveRelease:
+        """
+        Load what is live, waiting for its announcement.
+
+        Raises:
+            ReleaseError: None was announced in time, or it cannot be served.
+            StoreError: It cannot be fetched.
+        """
+        announcement = self._announcements.wait_for("live", wait_seconds)
+        if announcement is None:
+            raise ReleaseMissing(
+                f"No live release was announced within {wait_seconds:g} s. Make one with "
+                "'roomstream base import', or announce one with 'roomstream releases promote'."
+            )
+        self.is_live(self._releases.load(announcement))
+        return self.live
+
+    def newer(self) -> bool:
+        """Look for announcements of others; return whether another release was taken up."""
+        self._look()
+        if self._pending is None or time.monotonic() < self._retry_at:
+            return False
+        announcement, self._pending = self._pending, None
+        if announcement.release == self.live.manifest.release:
+            self.is_live(LiveRelease(announcement, self.live.classifier))  # perhaps pinned now
+            return False
+        return self._take_up(announcement)
+
+    @property
+    def undecided(self) -> bool:
+        """Whether somebody made a release live that could not be fetched yet."""
+        return self._pending is not None
+
+    def is_ours(self, live: LiveRelease) -> None:
+        """Note what is live after we made a candidate."""
+        if live is not self.live:
+            self._unread.append(live.announcement)
+        self.is_live(live)
+
+    def overtaken(self) -> ReleaseAnnouncement | None:
+        """
+        What somebody announced while we announced ours, so that ours hides it on the topic.
+
+        It counts, or a rollback in that moment would not hold: announce it again.
+        """
+        found, self._overtaken = self._overtaken, None
+        return found
+
+    def _look(self) -> None:
+        for announcement in self._announcements.poll(0):
+            if announcement.channel != "live":
+                continue
+            if not self._unread:
+                self._pending = announcement
+            elif announcement in self._unread:
+                del self._unread[: self._unread.index(announcement) + 1]
+                self._settle()
+            else:
+                self._before_ours = announcement
+
+    def _settle(self) -> None:
+        """Once all of ours were read back, what stands before them is known."""
+        if not self._unread and self._before_ours is not None:
+            self._pending = self._overtaken = self._before_ours
+            self._before_ours = None
+
+    def is_live(self, live: LiveRelease) -> None:
+        """Note what is live."""
+        self.live = live
+        release = live.manifest.release
+        if self._shown == release:
+            return
+        if self._shown is not None:
+            self._metrics.live_release.remove(self._shown)
+        self._shown = release
+        self._metrics.live_release.labels(release).set(1)
+        self._health.set("release", True, f"{release} is live")
+
+    def _take_up(self, announcement: ReleaseAnnouncement) -> bool:
+        try:
+            live = self._releases.load(announcement)
+        except StoreError as error:
+            _log.warning("release cannot be fetched: trying again", why=str(error))
+            self._pending, self._retry_at = announcement, time.monotonic() + _RETRY_SECONDS
+            return False
+        except ReleaseError as error:
+            _log.error("release refused", release=announcement.release, why=str(error))
+            return False
+        _log.info(
+            "somebody else made a release live",
+            release=announcement.release,
+            pinned=announcement.pinned,
+            why=announcement.why,
+        )
+        self.is_live(live)
+        return True

@@ -1,0 +1,66 @@
+"""The partitions that a worker on Faust has now: readiness and lag."""
+
+import contextlib
+from collections.abc import Sequence
+from typing import Any
+
+from aiokafka.errors import IllegalStateError
+from faust.types import TP
+
+from runtime.health import Health
+from runtime.records import Record
+from workers.metrics import WorkerMetrics
+
+
+class Partitions:
+    """
+    Follows what is assigned, and how much of it is not answered yet.
+
+    Args:
+        app: The Faust app.
+        metrics: Shows the lag of every assigned partition.
+        health: Its condition `partitions` is met once some are assigned and brokers are in reach.
+    """
+
+    def __init__(self, app: Any, metrics: WorkerMetrics, health: Health) -> None:
+        self._app = app
+        self._metrics = metrics
+        self._health = health
+        self._next: dict[TP, int] = {}  # the first offset that is not answered
+
+    async def observe(self, fault: str) -> None:
+        """Look at what is assigned now; `fault` says why brokers are out of reach, if they are."""
+        consumer = self._app.consumer
+        assigned: set[TP] = set(consumer.assignment())
+        why = f"{len(assigned)} assigned" if assigned else "none assigned yet"
+        self._health.set("partitions", bool(assigned) and not fault, fault or why)
+        if self._app.rebalancing:
+            return
+        for partition in assigned:
+            # Partitions come and go in another thread: one that has just gone is not observed.
+            with contextlib.suppress(AssertionError, IllegalStateError):
+                if partition not in self._next:
+                    self._next[partition] = await consumer.position(partition)
+                end = consumer.highwater(partition)
+                if end is not None:
+                    lag = max(0, end - self._next[partition])
+                    self._metrics.lag.labels(str(partition.partition)).set(lag)
+        for partition in self._next.keys() - assigned:
+            self._forget(partition)
+
+    def answered(self, records: Sequence[Record]) -> None:
+        """Note a window that was delivered and committed."""
+        for record in records:
+            partition = TP(record.topic, record.partition)
+            if partition in self._next:
+                self._next[partition] = max(record.offset + 1, self._next[partition])
+
+    def released(self) -> None:
+        """Note that all partitions were given away; what comes next is looked up anew."""
+        for partition in list(self._next):
+            self._forget(partition)
+
+    def _forget(self, partition: TP) -> None:
+        self._next.pop(partition, None)
+        with contextlib.suppress(KeyError):
+            self._metrics.lag.remove(str(partition.partition))
