@@ -32,7 +32,8 @@ from roomstream.generated_listings import generated_messages
 from roomstream.listing_wording import ROOM_TYPES
 from roomstream.listings import read_listings
 from schemas.codec import listing_text
-from trainer.base_import import MINILM, import_base
+from trainer.base_import import import_base
+from trainer.sources import MINILM
 
 CEILING = "ONNX Runtime, sorted inputs ready"
 OURS = "roomstream: tokenise, sort, infer, name"

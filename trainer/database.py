@@ -6,8 +6,6 @@ either all or nothing of it: nothing is learned twice and nothing is skipped.
 """
 
 import contextlib
-import errno
-import fcntl
 import os
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,6 +20,7 @@ from artefacts.graphs import Floats
 from artefacts.manifest import Manifest, OffsetRange
 from schemas.errors import ConfigurationError, RoomstreamError, TryAgain
 from trainer.intake import Label
+from trainer.lock import lock_beside
 
 VERSION = 1
 
@@ -95,7 +94,7 @@ class Database:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._lock = _lock(path)
+        self._lock = lock_beside(path)
         try:
             with self._translated():
                 self._sql = sqlite3.connect(path, isolation_level=None)
@@ -330,29 +329,6 @@ class Database:
                 f"The trainer's database {self._path} is damaged: {error}. Put back a copy of it, or "
                 "move it away: the trainer then learns everything on 'labelled' again."
             ) from error
-
-
-def _lock(path: Path) -> int:
-    """Hold `<path>.lock` for as long as this process lives."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        file = os.open(path.with_name(path.name + ".lock"), os.O_CREAT | os.O_RDWR, 0o644)
-    except OSError as error:
-        raise ConfigurationError(
-            f"The trainer's database {path} cannot be made: {error}. Choose another place with "
-            "TRAINER_DATABASE."
-        ) from error
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        os.close(file)
-        if error.errno not in (errno.EAGAIN, errno.EACCES):
-            raise
-        raise TryAgain(
-            f"Another trainer uses {path}. One database has one trainer: stop the other one, or choose "
-            "another file with TRAINER_DATABASE."
-        ) from error
-    return file
 
 
 def encode_fact(value: Mapping[str, int] | Sequence[str]) -> bytes:

@@ -29,7 +29,8 @@ from tests.trainer.distilberts import (
     save_tokenizer,
     tokenizer,
 )
-from trainer.base_import import Imported, _packaged_minilm, import_base
+from trainer.base_import import Imported, import_base
+from trainer.sources import packaged_minilm
 
 LABELS = {0: "Entire home/apt", 1: "Private room", 2: "Shared room"}
 NAMES = list(LABELS.values())
@@ -72,7 +73,7 @@ def test_minilm_is_the_packaged_bert() -> None:
     tokens = Tokenizer(imported.parts[TOKENIZER], 32).encode(TEXTS)
     found = Encoder(imported.parts[ENCODER]).of_tokens(tokens)
     kind: Any = BertModel
-    bert = kind.from_pretrained(_packaged_minilm(), add_pooling_layer=False).eval()
+    bert = kind.from_pretrained(packaged_minilm(), add_pooling_layer=False).eval()
     for row, text in zip(found, tokens, strict=True):
         with torch.no_grad():
             hidden = bert(torch.tensor([text.ids])).last_hidden_state[0].mean(0)
