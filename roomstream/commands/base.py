@@ -1,16 +1,22 @@
 """`roomstream base`: the first release of a deployment."""
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from roomstream.commands.output import Json, notes, out, print_json
+from artefacts.store import Store
+from roomstream.commands.output import Json, notes, tell
 from roomstream.listings import read_listings
 from roomstream.live import live_announcement, make_live
 from roomstream.options import with_settings
 from runtime.settings import KafkaSettings, SharedSettings
+from schemas.codec import listing_text
 from schemas.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from trainer.base_import import Imported
 
 app = typer.Typer(no_args_is_help=True, help="The release that everything starts from.")
 
@@ -55,23 +61,12 @@ def import_(
     """Make a release from a DistilBERT, publish it and announce it as live."""
     live = live_announcement(kafka, shared)
     if live is not None and not replace:
-        if as_json:
-            print_json({"release": live.release, "imported": False})
-        else:
-            out.print(
-                f"Release {live.release} is live already: nothing was done. Use --replace to import "
-                "anyway.",
-                soft_wrap=True,
-            )
+        text = (
+            f"Release {live.release} is live already: nothing was done. --replace imports anyway."
+        )
+        tell(as_json, {"release": live.release, "imported": False}, text)
         return
-    try:
-        from trainer.base_import import import_base
-    except ImportError as error:
-        raise ConfigurationError(
-            f"Importing a model needs torch and transformers ({error}). Run "
-            "pip install 'roomstream[trainer]'."
-        ) from error
-    imported = import_base(
+    imported = _importer()(
         source,
         [label.strip() for label in labels.split(",") if label.strip()],
         max_length=max_length,
@@ -80,23 +75,28 @@ def import_(
         parent=live.release if live else None,
         progress=lambda step: notes.print(f"{step} …"),
     )
-    from artefacts.store import Store
-
     imported.publish(Store(shared.store))
     release = imported.manifest.release
     make_live(kafka, shared, release, f"imported from {source}")
-    labels_text = ", ".join(imported.manifest.labels)
-    if as_json:
-        print_json({"release": release, "imported": True, "labels": imported.manifest.labels})
-    else:
-        out.print(f"Release {release} ({labels_text}) is live.", soft_wrap=True)
+    names = imported.manifest.labels
+    facts = {"release": release, "imported": True, "labels": names}
+    tell(as_json, facts, f"Release {release} ({', '.join(names)}) is live.")
+
+
+def _importer() -> Callable[..., "Imported"]:
+    try:
+        from trainer.base_import import import_base
+    except ImportError as error:
+        raise ConfigurationError(
+            f"Importing a model needs torch and transformers ({error}). Run "
+            "pip install 'roomstream[trainer]'."
+        ) from error
+    return import_base
 
 
 def _examples(path: Path | None) -> list[tuple[str, str]]:
     if path is None:
         return []
-    from schemas.codec import listing_text
-
     return [
         (listing_text(listing.title, listing.description), listing.label)
         for listing in read_listings(path)

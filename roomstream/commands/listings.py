@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from roomstream.commands.output import Json, counting, out, print_json
+from roomstream.commands.output import Json, counting, tell
 from roomstream.listings import read_listings
 from roomstream.options import with_settings
 from roomstream.sending import send_listings
@@ -44,7 +44,4 @@ def send(
     with counting("listings sent") as counted:
         listings = counted(read_listings(file))
         sent = send_listings(kafka, shared.topic_prefix, listings, rate, labelled, seed)
-    if as_json:
-        print_json(asdict(sent))
-    else:
-        out.print(f"Sent {sent.events:,} listings and {sent.labels:,} labels.")
+    tell(as_json, asdict(sent), f"Sent {sent.events:,} listings and {sent.labels:,} labels.")

@@ -24,6 +24,14 @@ def print_json(value: Any) -> None:
     out.print_json(json.dumps(value, ensure_ascii=False, default=str))
 
 
+def tell(as_json: bool, facts: Any, text: str) -> None:
+    """Print the facts as JSON for programs, or the same in words for people."""
+    if as_json:
+        print_json(facts)
+    else:
+        out.print(text, markup=False, soft_wrap=True)
+
+
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """Print rows under their columns; the first cell stays whole, long others are folded, never cut."""
     table = Table(*columns, box=None, pad_edge=False, header_style="bold")

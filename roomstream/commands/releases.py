@@ -9,7 +9,7 @@ from rich.markup import escape
 from artefacts.errors import ReleaseError, ReleaseMissing
 from artefacts.manifest import Manifest
 from artefacts.store import Store
-from roomstream.commands.output import Json, moment, out, print_json, print_table
+from roomstream.commands.output import Json, moment, out, print_json, print_table, tell
 from roomstream.live import live_announcement, make_live
 from roomstream.options import with_settings
 from runtime.settings import KafkaSettings, SharedSettings
@@ -79,11 +79,9 @@ def promote(
     as_json: Json = False,
 ) -> None:
     """Make a release live. Without --pin, the trainer may go on from there."""
-    live = make_live(kafka, shared, release, why or "promoted by an operator", pinned=pin)
-    if as_json:
-        print_json(msgspec.to_builtins(live))
-        return
-    out.print(f"Release {release} is live{' and pinned' if pin else ''}.", soft_wrap=True)
+    announced = make_live(kafka, shared, release, why or "promoted by an operator", pinned=pin)
+    text = f"Release {release} is live{' and pinned' if pin else ''}."
+    tell(as_json, msgspec.to_builtins(announced), text)
 
 
 @app.command("rollback")
@@ -106,13 +104,11 @@ def rollback(
             f"Release {current} has none before it. Choose one of 'roomstream releases list' with --to."
         )
     announced = make_live(kafka, shared, target, why or f"rolled back from {current}", pinned=True)
-    if as_json:
-        print_json(msgspec.to_builtins(announced))
-        return
-    out.print(
+    tell(
+        as_json,
+        msgspec.to_builtins(announced),
         f"Release {target} is live and pinned instead of {current}. The trainer learns on but announces "
         "nothing until you run 'roomstream releases promote'.",
-        soft_wrap=True,
     )
 
 
