@@ -28,7 +28,10 @@ class TopicReader:
         self._servers = kafka.bootstrap_servers
         try:
             self._consumer = KafkaConsumer(
-                **kafka_arguments(kafka), auto_offset_reset="earliest", enable_auto_commit=False
+                **kafka_arguments(kafka),
+                auto_offset_reset="earliest",
+                enable_auto_commit=False,
+                isolation_level="read_committed",
             )
             names = [topic.named(prefix) for topic in topics]
             self._consumer.assign(

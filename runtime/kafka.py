@@ -3,6 +3,7 @@
 import re
 import socket
 import ssl
+from contextlib import closing
 from typing import Any, cast
 
 from kafka import KafkaAdminClient
@@ -67,6 +68,31 @@ def ssl_context(settings: KafkaSettings) -> ssl.SSLContext:
         ) from error
     context.check_hostname = settings.ssl_check_hostname
     return context
+
+
+def require_transactions(settings: KafkaSettings) -> None:
+    """
+    Check that the brokers have transactions, by what came with them to stay (KIP-664, Kafka 3.0).
+
+    Some brokers accept every request of a transaction and show aborted messages all the same.
+
+    Raises:
+        ConfigurationError: They have none.
+        TryAgain: The broker cannot be reached.
+    """
+    probe(settings)
+    try:
+        with closing(KafkaAdminClient(**kafka_arguments(settings))) as admin:
+            known = {key.name for key in admin.api_versions()}
+    except KafkaError as error:
+        raise TryAgain(
+            f"Kafka at {settings.bootstrap_servers} does not answer: {error}."
+        ) from error
+    if "DescribeTransactions" not in known:
+        raise ConfigurationError(
+            f"The brokers at {settings.bootstrap_servers} have no transactions, which exactly-once "
+            "delivery needs. Use Apache Kafka from 3.0 on, or WORKER_DELIVERY=at-least-once."
+        )
 
 
 def probe(settings: KafkaSettings, timeout_seconds: float = 10) -> None:

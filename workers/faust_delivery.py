@@ -218,7 +218,7 @@ class FaustDelivery:
             self._size.measured(len(events), time.perf_counter() - started)
         self._events += len(events)
         self._partitions.answered(records)
-        self._count(window)
+        self.metrics.count(window, self._size.events)
 
     async def _send(self, messages: Sequence[Outbound]) -> None:
         confirmations = await asyncio.gather(
@@ -236,20 +236,6 @@ class FaustDelivery:
         return await self._app.producer.send(
             message.topic, message.key, message.value, None, None, list(message.headers)
         )
-
-    def _count(self, window: Window) -> None:
-        metrics = self.metrics
-        for outcome in window.outcomes:
-            metrics.events.labels(outcome.kind).inc()
-            if outcome.kind == "dead":
-                metrics.dead_letters.labels(outcome.detail).inc()
-            elif outcome.detail:
-                metrics.reviews.labels(outcome.detail).inc()
-        for stage, seconds in window.stage_seconds.items():
-            metrics.stage_seconds.labels(stage).observe(seconds)
-        metrics.tokens.labels("real").inc(window.real_tokens)
-        metrics.tokens.labels("padded").inc(window.padded_tokens)
-        metrics.window.set(self._size.events)
 
 
 def _record(event: Any) -> Record:

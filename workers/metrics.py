@@ -1,6 +1,10 @@
 """What a worker tells Prometheus. docs/metrics.md explains every one."""
 
+from collections.abc import Mapping
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from workers.pipeline import Window
 
 _STAGE_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 
@@ -70,6 +74,7 @@ class WorkerMetrics:
             buckets=_STAGE_BUCKETS,
             registry=self.registry,
         )
+        self._lags: set[int] = set()
         self._show_zeros()
 
     def _show_zeros(self) -> None:
@@ -84,3 +89,25 @@ class WorkerMetrics:
             self.reviews.labels(reason)
         for kind in ("real", "padded"):
             self.tokens.labels(kind)
+
+    def count(self, window: Window, next_size: int) -> None:
+        """Count a window that was delivered; `next_size` is the most events of the next one."""
+        for outcome in window.outcomes:
+            self.events.labels(outcome.kind).inc()
+            if outcome.kind == "dead":
+                self.dead_letters.labels(outcome.detail).inc()
+            elif outcome.detail:
+                self.reviews.labels(outcome.detail).inc()
+        for stage, seconds in window.stage_seconds.items():
+            self.stage_seconds.labels(stage).observe(seconds)
+        self.tokens.labels("real").inc(window.real_tokens)
+        self.tokens.labels("padded").inc(window.padded_tokens)
+        self.window.set(next_size)
+
+    def show_lags(self, lags: Mapping[int, int]) -> None:
+        """Show the lag of every assigned partition, and of no other."""
+        for partition in self._lags - lags.keys():
+            self.lag.remove(str(partition))
+        for partition, lag in lags.items():
+            self.lag.labels(str(partition)).set(lag)
+        self._lags = set(lags)

@@ -36,17 +36,17 @@ class Partitions:
         self._health.set("partitions", bool(assigned) and not fault, fault or why)
         if self._app.rebalancing:
             return
-        for partition in assigned:
+        self._next = {place: offset for place, offset in self._next.items() if place in assigned}
+        lags = {}
+        for place in assigned:
             # Partitions come and go in another thread: one that has just gone is not observed.
             with contextlib.suppress(AssertionError, IllegalStateError):
-                if partition not in self._next:
-                    self._next[partition] = await consumer.position(partition)
-                end = consumer.highwater(partition)
+                if place not in self._next:
+                    self._next[place] = await consumer.position(place)
+                end = consumer.highwater(place)
                 if end is not None:
-                    lag = max(0, end - self._next[partition])
-                    self._metrics.lag.labels(str(partition.partition)).set(lag)
-        for partition in self._next.keys() - assigned:
-            self._forget(partition)
+                    lags[place.partition] = max(0, end - self._next[place])
+        self._metrics.show_lags(lags)
 
     def answered(self, records: Sequence[Record]) -> None:
         """Note a window that was delivered and committed."""
@@ -57,10 +57,5 @@ class Partitions:
 
     def released(self) -> None:
         """Note that all partitions were given away; what comes next is looked up anew."""
-        for partition in list(self._next):
-            self._forget(partition)
-
-    def _forget(self, partition: TP) -> None:
-        self._next.pop(partition, None)
-        with contextlib.suppress(KeyError):
-            self._metrics.lag.remove(str(partition.partition))
+        self._next.clear()
+        self._metrics.show_lags({})

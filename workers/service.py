@@ -20,8 +20,14 @@ from workers.live_model import LiveModel
 from workers.metrics import WorkerMetrics
 from workers.pipeline import Pipeline, Window
 from workers.settings import WorkerSettings
+from workers.transactional_delivery import TransactionalDelivery
 
 _log = structlog.get_logger(__name__)
+
+_ENGINES: dict[str, type[FaustDelivery] | type[TransactionalDelivery]] = {
+    "at-least-once": FaustDelivery,
+    "exactly-once": TransactionalDelivery,
+}
 
 
 def run_worker(kafka: KafkaSettings, shared: SharedSettings, worker: WorkerSettings) -> int:
@@ -62,8 +68,9 @@ def _serve(kafka: KafkaSettings, shared: SharedSettings, worker: WorkerSettings)
                 return pipeline.run(records, model.current(), datetime.now(UTC))
 
             group = worker.consumer_group(shared.topic_prefix)
-            _log.info("serving", slot=worker.slot, group=group, port=port.port)
-            FaustDelivery(
+            _log.info("serving", delivery=worker.delivery, group=group, port=port.port)
+            engine = _ENGINES[worker.delivery]
+            engine(
                 kafka,
                 shared.topic_prefix,
                 worker,

@@ -1,5 +1,6 @@
 """The settings of a worker."""
 
+import socket
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -14,10 +15,11 @@ class WorkerSettings(Settings):
     model_config = SettingsConfigDict(env_prefix="WORKER_")
 
     delivery: Annotated[
-        Literal["at-least-once"],
+        Literal["at-least-once", "exactly-once"],
         Field(
             description="at-least-once: no event is lost; a crash repeats at most one window, with "
-            "the same input position."
+            "the same input position. exactly-once: results and offsets are one Kafka transaction; "
+            "read them with isolation.level=read_committed."
         ),
     ] = "at-least-once"
     group: Annotated[
@@ -28,8 +30,14 @@ class WorkerSettings(Settings):
         ),
     ] = "roomstream-workers"
     slot: Annotated[
-        str, Field(min_length=1, description="This worker's name, the same after every restart.")
-    ] = "0"
+        str,
+        Field(
+            min_length=1,
+            max_length=100,
+            description="This worker's name: the same after every restart, and no other worker's. By "
+            "default the name of the host, which a StatefulSet keeps.",
+        ),
+    ] = Field(default_factory=socket.gethostname)
     processes: Annotated[
         int,
         Field(

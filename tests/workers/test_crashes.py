@@ -1,12 +1,10 @@
 """Workers that are killed, stopped and cut off in mid traffic: nothing is lost, little is repeated."""
 
-import itertools
 import random
 import signal
 import threading
 import time
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -21,57 +19,20 @@ from runtime.settings import KafkaSettings, SharedSettings
 from runtime.topics import create_topics
 from runtime.watchdog import Watchdog
 from schemas.errors import ExitCode, TryAgain
-from schemas.topics import Topic
 from tests.conftest import KAFKA_HOME
 from tests.kafka_io import send
 from tests.processes import eventually, own_port
 from tests.releases import tiny_release
 from tests.workers.brokers import ON_KAFKA
-from tests.workers.listings import answers, lag, listings, positions, read_answers
+from tests.workers.listings import lag, listings
 from tests.workers.processes import Fleet, WorkerProcess
+from tests.workers.traffic import Traffic, repeats
 from workers.faust_delivery import FaustDelivery
 from workers.metrics import WorkerMetrics
 from workers.pipeline import Window
 from workers.settings import WorkerSettings
 
 WINDOW = 16
-EVERY = 30
-
-
-class Traffic:
-    """Sends listings in a thread until it is stopped; remembers where each went."""
-
-    def __init__(self, kafka: KafkaSettings, prefix: str) -> None:
-        self.places: list[tuple[int, int]] = []
-        self._kafka, self._topic = kafka, Topic.LISTINGS.named(prefix)
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run)
-
-    def _run(self) -> None:
-        for batch in itertools.count():
-            if self._stop.wait(0.1):
-                return
-            self.places += send(self._kafka, self._topic, listings(EVERY, batch * EVERY))
-
-    @contextmanager
-    def flowing(self) -> Iterator[None]:
-        """Send while the context lasts."""
-        self._thread.start()
-        try:
-            yield
-        finally:
-            self._stop.set()
-            self._thread.join()
-
-
-def _repeats(kafka: KafkaSettings, prefix: str, places: Sequence[tuple[int, int]]) -> int:
-    """Check that every place is answered, and no other; the number of repeated answers."""
-    records = read_answers(kafka, prefix, places)
-    found = positions(records)
-    assert set(found) == set(places)
-    by_event = Counter(event.event_id for event in answers(records))
-    assert len(by_event) == len(places)
-    return found.total() - len(places)
 
 
 @pytest.mark.usefixtures("live")
@@ -89,7 +50,7 @@ def test_killed_workers_lose_nothing_and_repeat_one_window_each(
             running[kill % 2].process.kill()
             running[kill % 2] = fleet.start(WORKER_MAX_WINDOW=str(WINDOW))
 
-    assert _repeats(kafka_settings, topics, traffic.places) <= kills * WINDOW
+    assert repeats(kafka_settings, topics, traffic.places) <= kills * WINDOW
     assert [worker.stop() for worker in running] == [ExitCode.DONE, ExitCode.DONE]
 
 
@@ -109,7 +70,7 @@ def test_a_worker_that_slept_past_its_session_loses_nothing(
         sleeper.signal(signal.SIGCONT)
         eventually(lambda: len(lag(other)) == len(lag(sleeper)) == 2, "they share again")
 
-    assert _repeats(kafka_settings, topics, traffic.places) <= WINDOW
+    assert repeats(kafka_settings, topics, traffic.places) <= WINDOW
     assert [sleeper.stop(), other.stop()] == [ExitCode.DONE, ExitCode.DONE]
 
 
@@ -127,7 +88,7 @@ def test_a_rebalance_repeats_nothing(
         code = first.stop()
         eventually(lambda: len(lag(second)) == 4, "the second has all partitions")
 
-    assert _repeats(kafka_settings, topics, traffic.places) == 0
+    assert repeats(kafka_settings, topics, traffic.places) == 0
     assert code == ExitCode.DONE
 
 
@@ -175,7 +136,7 @@ def test_a_broker_that_goes_away_in_mid_traffic_costs_nothing(tmp_path: Path) ->
         node.start()
         if worker.process.poll() is not None:
             worker = start()
-        assert _repeats(kafka, "", places) <= WINDOW
+        assert repeats(kafka, "", places) <= WINDOW
         eventually(worker.ready, "it is ready again", 40)
         eventually(lambda: sum(lag(worker).values()) == 0, "it is idle")
 
@@ -184,7 +145,7 @@ def test_a_broker_that_goes_away_in_mid_traffic_costs_nothing(tmp_path: Path) ->
         node.start()
         start()
         places += send(kafka, "listings", listings(100, 1500))
-        assert _repeats(kafka, "", places) <= 2 * WINDOW
+        assert repeats(kafka, "", places) <= 2 * WINDOW
 
 
 def test_a_start_without_a_broker_is_no_bug() -> None:

@@ -274,7 +274,9 @@ def test_several_processes_stand_under_a_supervisor(
     """One that is killed is started again; each has its port; SIGTERM drains all."""
     assert broker
     first, second = _free_pair()
-    parent = fleet.start(ready=False, WORKER_PROCESSES="2", WORKER_METRICS_PORT=str(first))
+    parent = fleet.start(
+        ready=False, WORKER_SLOT="0", WORKER_PROCESSES="2", WORKER_METRICS_PORT=str(first)
+    )
     for port in (first, second):
         eventually(partial(_ready, parent, port), f"{port} is ready", 40)
     places = send(kafka_settings, Topic.LISTINGS.named(topics), listings(100))

@@ -1,0 +1,124 @@
+"""Exactly-once workers on a real Kafka: whatever is done to them, every listing has one answer."""
+
+import random
+import signal
+import time
+from datetime import UTC, datetime
+
+import pytest
+
+from artefacts.store import Store
+from roomstream.broken_messages import broken_message
+from roomstream.listings import Listing
+from runtime.dead_letters import read_dead_letter
+from runtime.settings import KafkaSettings
+from schemas.errors import ExitCode
+from schemas.topics import Topic
+from tests.kafka_io import read_until, send
+from tests.processes import eventually
+from tests.releases import KABOOM
+from tests.workers.brokers import ON_EMBEDDED, ON_KAFKA
+from tests.workers.listings import answers, lag, listings, read_answers
+from tests.workers.processes import Fleet, WorkerProcess
+from tests.workers.traffic import Traffic, repeats
+
+pytestmark = [pytest.mark.usefixtures("live")]
+
+
+def start(fleet: Fleet, slot: str, ready: bool = True) -> WorkerProcess:
+    return fleet.start(
+        ready, WORKER_DELIVERY="exactly-once", WORKER_SLOT=slot, WORKER_MAX_WINDOW="16"
+    )
+
+
+@ON_KAFKA
+def test_killed_workers_lose_nothing_and_repeat_nothing(
+    fleet: Fleet, kafka_settings: KafkaSettings, topics: str
+) -> None:
+    """Two workers under traffic, killed again and again at a random moment and started again."""
+    chance = random.Random(7)
+    running = [start(fleet, slot, ready=False) for slot in "ab"]
+    eventually(lambda: all(worker.ready() for worker in running), "both are ready", 40)
+    traffic = Traffic(kafka_settings, topics)
+    with traffic.flowing():
+        for kill in range(4):
+            time.sleep(chance.uniform(0.2, 1.2))
+            running[kill % 2].process.kill()
+            running[kill % 2] = start(fleet, "ab"[kill % 2])
+
+    assert repeats(kafka_settings, topics, traffic.places) == 0
+    assert [worker.stop() for worker in running] == [ExitCode.DONE, ExitCode.DONE]
+
+
+@ON_KAFKA
+def test_a_worker_that_slept_past_its_session_repeats_nothing(
+    fleet: Fleet, kafka_settings: KafkaSettings, topics: str
+) -> None:
+    """Its partitions go to the other; what it had in hand when it wakes is not committed twice."""
+    sleeper, other = start(fleet, "a"), start(fleet, "b")
+    traffic = Traffic(kafka_settings, topics)
+    with traffic.flowing():
+        time.sleep(0.7)
+        sleeper.signal(signal.SIGSTOP)
+        eventually(lambda: len(lag(other)) == 4, "the other has all partitions", 40)
+        sleeper.signal(signal.SIGCONT)
+        time.sleep(3)
+
+    assert repeats(kafka_settings, topics, traffic.places) == 0
+
+
+@ON_KAFKA
+def test_whatever_comes_in_has_one_result_and_sigterm_drains(
+    fleet: Fleet, kafka_settings: KafkaSettings, topics: str
+) -> None:
+    """Answers, dead letters and tombstones are committed together, answers of a listing in order."""
+    at = datetime.now(UTC)
+    broken = [
+        broken_message(error, Listing("l-1", "Loft"), "e-x", at)
+        for error in ("not_json", "bad_utf8")
+    ]
+    messages = [(message.key, message.value, message.headers) for message in broken]
+    poisoned = (b"l-2", listings(1)[0][1].replace(b"Entire", KABOOM.encode()), ())  # type: ignore[union-attr]
+    worker = start(fleet, "a")
+    places = send(kafka_settings, Topic.LISTINGS.named(topics), listings(120))
+    dead = send(
+        kafka_settings, Topic.LISTINGS.named(topics), [*messages, poisoned, (b"l-3", None, ())]
+    )
+    records = read_answers(kafka_settings, topics, places)
+    letters = read_until(kafka_settings, topics, Topic.DEAD, lambda found: len(found) >= 3)
+    eventually(lambda: lag(worker) == dict.fromkeys("0123", 0), "everything is committed")
+    code = worker.stop()
+
+    assert code == ExitCode.DONE
+    assert repeats(kafka_settings, topics, places) == 0
+    assert {(x.partition, x.offset) for x in map(read_dead_letter, letters)} == set(dead[:3])
+    for listing in {answer.listing_id for answer in answers(records)}:
+        events = [x.event_id for x in answers(records) if x.listing_id == listing]
+        assert events == sorted(events, key=lambda name: int(name.removeprefix("e-")))
+
+
+@ON_KAFKA
+def test_two_workers_of_one_slot_do_not_both_answer(
+    fleet: Fleet, kafka_settings: KafkaSettings, topics: str
+) -> None:
+    """The newer one takes over; the older one is fenced, and says what to change."""
+    old = start(fleet, "a")
+    new = start(fleet, "a")
+    places = send(kafka_settings, Topic.LISTINGS.named(topics), listings(60))
+    code = old.ended(40)
+
+    assert code == ExitCode.TRY_AGAIN
+    assert "WORKER_SLOT" in old.lines()[-1]["why"]
+    assert repeats(kafka_settings, topics, places) == 0
+    assert new.stop() == ExitCode.DONE
+
+
+@ON_EMBEDDED
+def test_brokers_without_transactions_are_refused(fleet: Fleet, store: Store) -> None:
+    """The embedded broker shows aborted messages: the worker says so before it answers anything."""
+    assert store.releases()
+    worker = start(fleet, "a", ready=False)
+    code = worker.ended(40)
+
+    assert code == ExitCode.USAGE
+    assert "WORKER_DELIVERY=at-least-once" in worker.lines()[-1]["why"]

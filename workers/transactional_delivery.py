@@ -1,0 +1,269 @@
+"""
+Exactly-once delivery: a window's results and offsets are one Kafka transaction (KIP-98, KIP-447).
+
+A reader with `isolation.level=read_committed` sees every answer once, whatever is killed. A failed
+transaction ends the session: kafka-python would commit the offsets of an aborted transaction with the
+next one, so both clients are closed, and new ones begin at what is committed.
+
+Transactional id and group instance id are those of the slot: a worker that starts again takes over from
+its dead self at once, and fences it if it is not dead.
+"""
+
+import re
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from kafka import KafkaConsumer, KafkaProducer
+from kafka.errors import (
+    FencedInstanceIdError,
+    InvalidProducerEpochError,
+    KafkaError,
+    MessageSizeTooLargeError,
+    ProducerFencedError,
+)
+from kafka.structs import OffsetAndMetadata, TopicPartition
+
+from runtime.broker_watch import BrokerWatch
+from runtime.dead_letters import shortened
+from runtime.health import Health
+from runtime.kafka import kafka_arguments, require_transactions
+from runtime.records import Outbound, Record, polled
+from runtime.settings import KafkaSettings
+from runtime.supervisor import BackOff
+from runtime.watchdog import Watchdog
+from schemas.errors import TryAgain
+from schemas.topics import Topic
+from workers.metrics import WorkerMetrics
+from workers.pipeline import Window
+from workers.settings import WorkerSettings
+from workers.window import WindowSize
+
+_log = structlog.get_logger(__name__)
+
+_POLL_SECONDS = 0.2
+_DELIVERY_SECONDS = 15
+_TRANSACTION_SECONDS = 10
+_CLOSE_SECONDS = 2
+_MAX_MESSAGE_BYTES = 16 * 1024 * 1024
+_FENCED = (ProducerFencedError, InvalidProducerEpochError, FencedInstanceIdError)
+_SESSIONS_LOST = 5
+
+Answer = Callable[[Sequence[Record]], Window]
+
+
+class Fenced(TryAgain):
+    """Another process has taken this worker's slot."""
+
+
+@dataclass
+class TransactionalDelivery:
+    """
+    Moves windows from `listings` through a pipeline to its outputs, each in one transaction.
+
+    Attributes:
+        kafka: How to reach Kafka; it must have transactions.
+        prefix: What the names of topics begin with.
+        settings: Group, slot, session and window.
+        answer: Turns a window of records into outcomes.
+        metrics: Where windows are counted.
+        health: Its condition `partitions` is met once some are assigned and brokers are in reach.
+        watchdog: Ends the process if a client hangs: a transaction waits without a limit when its
+            coordinator dies.
+    """
+
+    kafka: KafkaSettings
+    prefix: str
+    settings: WorkerSettings
+    answer: Answer
+    metrics: WorkerMetrics
+    health: Health
+    watchdog: Watchdog
+
+    def run(self, stop: threading.Event) -> None:
+        """
+        Deliver until `stop` is set; the window in flight is finished first.
+
+        Raises:
+            ConfigurationError: The brokers have no transactions.
+            Fenced: Another process runs in this worker's slot.
+            TryAgain: Session after session is lost, or the brokers stay out of reach.
+        """
+        require_transactions(self.kafka)
+        self._size = WindowSize(self.settings.latency_budget_seconds, self.settings.max_window)
+        self._events = self._lost = 0
+        self._too_large = False
+        back_off = BackOff()
+        with closing(BrokerWatch(self.kafka, self.settings.watchdog_seconds)) as self._brokers:
+            while not stop.is_set():
+                try:
+                    self._serve(stop)
+                except _FENCED as error:
+                    raise self._fenced(error) from error
+                except KafkaError as error:
+                    self._lose(error)
+                    stop.wait(back_off.wait_seconds(self._lost))
+        self.health.set("partitions", False, "draining")
+        _log.info("drained", events=self._events)
+
+    def _serve(self, stop: threading.Event) -> None:
+        """Deliver window after window in one session."""
+        with self.watchdog:
+            session = _Session(self.kafka, self.prefix, self.settings)
+        with closing(session):
+            while not stop.is_set():
+                self._brokers.check()
+                with self.watchdog:
+                    self._step(session)
+                    self._observe(session)
+
+    def _step(self, session: "_Session") -> None:
+        records, membership = session.poll(self._size.events)
+        if not records:
+            return
+        started = time.perf_counter()
+        window = self.answer(records)
+        answered = time.perf_counter()
+        messages = [message for outcome in window.outcomes for message in outcome.messages]
+        try:
+            session.deliver(self._fitting(messages), records, membership)
+        except MessageSizeTooLargeError:
+            self._too_large = True  # the window comes again, and is cut to what fits
+            raise
+        window.stage_seconds["deliver"] = time.perf_counter() - answered
+        self._size.measured(len(records), time.perf_counter() - started)
+        self._events += len(records)
+        self._lost, self._too_large = 0, False
+        self.metrics.count(window, self._size.events)
+
+    def _fitting(self, messages: Sequence[Outbound]) -> Sequence[Outbound]:
+        return [shortened(message) for message in messages] if self._too_large else messages
+
+    def _observe(self, session: "_Session") -> None:
+        lags, fault = session.lags(), self._brokers.fault
+        self.metrics.show_lags(lags)
+        why = f"{len(lags)} assigned" if lags else "none assigned yet"
+        self.health.set("partitions", bool(lags) and not fault, fault or why)
+
+    def _lose(self, error: KafkaError) -> None:
+        self._lost += 1
+        self.health.set("partitions", False, f"beginning a new session: {error}")
+        self.metrics.show_lags({})
+        if self._lost >= _SESSIONS_LOST:
+            raise TryAgain(
+                f"{self._lost} sessions in a row ended without a window: {error!r}. Nothing of them "
+                "was committed. Check the brokers, and start the worker again."
+            ) from error
+        _log.warning("transaction failed: beginning a new session", why=repr(error))
+
+    def _fenced(self, error: Exception) -> Fenced:
+        return Fenced(
+            f"Fenced: another worker runs in slot {self.settings.slot!r} of group "
+            f"{self.settings.consumer_group(self.prefix)}, or this one was away for longer than a "
+            f"transaction may take ({error!r}). Nothing of its last window was committed. Give every "
+            "worker a slot of its own (WORKER_SLOT)."
+        )
+
+
+class _Session:
+    """A consumer and a transactional producer, from the last commit to the first failure."""
+
+    def __init__(self, kafka: KafkaSettings, prefix: str, settings: WorkerSettings) -> None:
+        group = settings.consumer_group(prefix)
+        identity = re.sub(r"[^A-Za-z0-9._-]", "-", f"{group}-{settings.slot}")
+        self._producer = KafkaProducer(
+            **kafka_arguments(kafka),
+            acks="all",
+            transactional_id=identity,
+            transaction_timeout_ms=_TRANSACTION_SECONDS * 1000,
+            max_block_ms=_DELIVERY_SECONDS * 1000,
+            max_request_size=_MAX_MESSAGE_BYTES,
+            linger_ms=5,
+        )
+        try:
+            # First: it ends what a dead self has left open, and with it the wait for its offsets.
+            self._producer.init_transactions()
+            self._consumer = KafkaConsumer(
+                Topic.LISTINGS.named(prefix),
+                **kafka_arguments(kafka),
+                group_id=group,
+                group_instance_id=identity,
+                enable_auto_commit=False,
+                isolation_level="read_committed",
+                auto_offset_reset="earliest",
+                allow_auto_create_topics=False,
+                session_timeout_ms=int(settings.session_timeout_seconds * 1000),
+                heartbeat_interval_ms=int(settings.session_timeout_seconds * 250),
+                fetch_max_wait_ms=50,
+            )
+        except BaseException:
+            self._producer.close(timeout=_CLOSE_SECONDS)
+            raise
+
+    def poll(self, most: int) -> tuple[list[Record], Any]:
+        """
+        Take what has arrived.
+
+        Returns:
+            The records, and the membership that they were taken under. It must be that of this very
+            moment: after an eviction the broker would not fence it.
+
+        Raises:
+            KafkaError: The consumer has left its group.
+        """
+        records = polled(
+            self._consumer.poll(timeout_ms=int(_POLL_SECONDS * 1000), max_records=most)
+        )
+        membership = self._consumer.group_metadata()
+        if records and (membership.generation_id < 0 or not membership.member_id):
+            raise KafkaError("The consumer lost its membership while it polled.")
+        return records, membership
+
+    def deliver(
+        self, messages: Sequence[Outbound], records: Sequence[Record], membership: Any
+    ) -> None:
+        """
+        Commit messages and the offsets of their inputs together.
+
+        Raises:
+            MessageSizeTooLargeError: The brokers refuse a message; nothing was committed.
+            KafkaError: Nothing was committed, or it is not known: this session must end.
+        """
+        producer = self._producer
+        producer.begin_transaction()
+        sent = [
+            producer.send(
+                message.topic, key=message.key, value=message.value, headers=list(message.headers)
+            )
+            for message in messages
+        ]
+        producer.flush(timeout=_DELIVERY_SECONDS)
+        for confirmation in sent:
+            confirmation.get(timeout=_DELIVERY_SECONDS)
+        producer.send_offsets_to_transaction(_following(records), membership)
+        producer.commit_transaction()
+
+    def lags(self) -> dict[int, int]:
+        """How many records of each assigned partition are not answered."""
+        lags = {}
+        for place in self._consumer.assignment():
+            end = self._consumer.highwater(place)
+            lags[place.partition] = max(0, end - self._consumer.position(place)) if end else 0
+        return lags
+
+    def close(self) -> None:
+        """Leave; what is not committed is aborted by the next session of this slot."""
+        self._producer.close(timeout=_CLOSE_SECONDS)
+        self._consumer.close(autocommit=False, timeout_ms=_CLOSE_SECONDS * 1000)
+
+
+def _following(records: Sequence[Record]) -> dict[TopicPartition, OffsetAndMetadata]:
+    """The next offset of each partition after some records, which are in order."""
+    return {
+        TopicPartition(record.topic, record.partition): OffsetAndMetadata(record.offset + 1, "", -1)
+        for record in records
+    }
