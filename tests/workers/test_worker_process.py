@@ -67,15 +67,16 @@ def test_every_message_becomes_one_answer_dead_letter_or_skip(
 
 
 @ON_KAFKA
+@pytest.mark.parametrize("delivery", ["at-least-once", "exactly-once"])
 @pytest.mark.usefixtures("live")
 def test_a_message_at_the_brokers_limit_does_not_block_its_partition(
-    fleet: Fleet, kafka_settings: KafkaSettings, topics: str
+    fleet: Fleet, kafka_settings: KafkaSettings, topics: str, delivery: str
 ) -> None:
     """Where a dead letter with its headers would be too large it is cut short, and the rest goes on."""
     brim = (b"l-1", b"x" * 1_048_400, [("trace", b"1")])
     messages = [*listings(20, ids=1), brim, *listings(20, 20, ids=1)]
     places = send(kafka_settings, Topic.LISTINGS.named(topics), messages)
-    fleet.start()
+    fleet.start(WORKER_DELIVERY=delivery)
     read_answers(kafka_settings, topics, [*places[:20], *places[21:]])
     dead = read_until(kafka_settings, topics, Topic.DEAD, lambda found: len(found) > 0)
     letter = read_dead_letter(dead[0])
