@@ -118,7 +118,12 @@ def _gave_up(worker: WorkerProcess, address: str) -> None:
     assert "hung" in last["event"] or address in last["why"]
 
 
-def test_a_broker_that_goes_away_in_mid_traffic_costs_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("delivery", "per_crash"), [("at-least-once", WINDOW), ("exactly-once", 0)]
+)
+def test_a_broker_that_goes_away_in_mid_traffic_costs_nothing(
+    tmp_path: Path, delivery: str, per_crash: int
+) -> None:
     """
     A short outage is sat out, a long one ends the workers with 75; afterwards all is answered.
 
@@ -126,7 +131,12 @@ def test_a_broker_that_goes_away_in_mid_traffic_costs_nothing(tmp_path: Path) ->
     """
     with _own_kafka(tmp_path) as (node, fleet):
         kafka, address = fleet.kafka, node.bootstrap_servers
-        start = partial(fleet.start, WORKER_MAX_WINDOW=str(WINDOW), WORKER_WATCHDOG_SECONDS="12")
+        start = partial(
+            fleet.start,
+            WORKER_DELIVERY=delivery,
+            WORKER_MAX_WINDOW=str(WINDOW),
+            WORKER_WATCHDOG_SECONDS="12",
+        )
         worker = start()
         worker.signal(signal.SIGSTOP)
         places = send(kafka, "listings", listings(1500))
@@ -136,7 +146,7 @@ def test_a_broker_that_goes_away_in_mid_traffic_costs_nothing(tmp_path: Path) ->
         node.start()
         if worker.process.poll() is not None:
             worker = start()
-        assert repeats(kafka, "", places) <= WINDOW
+        assert repeats(kafka, "", places) <= per_crash
         eventually(worker.ready, "it is ready again", 40)
         eventually(lambda: sum(lag(worker).values()) == 0, "it is idle")
 
@@ -145,7 +155,7 @@ def test_a_broker_that_goes_away_in_mid_traffic_costs_nothing(tmp_path: Path) ->
         node.start()
         start()
         places += send(kafka, "listings", listings(100, 1500))
-        assert repeats(kafka, "", places) <= 2 * WINDOW
+        assert repeats(kafka, "", places) <= 2 * per_crash
 
 
 def test_a_start_without_a_broker_is_no_bug() -> None:
