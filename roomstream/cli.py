@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from roomstream.commands import base, dead, listings, releases, schemas, topics
+from roomstream.commands.audit import audit
 from roomstream.commands.classify import classify
 from roomstream.commands.demo import demo
 from roomstream.commands.output import notes
@@ -28,6 +29,7 @@ app.command()(demo)
 app.command()(worker)
 app.command()(trainer)
 app.command()(classify)
+app.command()(audit)
 for name, group in (
     ("topics", topics),
     ("base", base),

@@ -2,9 +2,10 @@
 
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from typing import Self
 
-from kafka import KafkaConsumer, TopicPartition
+from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError
 
 from runtime.kafka import kafka_arguments
@@ -14,6 +15,22 @@ from schemas.errors import TryAgain
 from schemas.topics import Topic
 
 _SILENCE_SECONDS = 30
+
+
+def committed_offsets(kafka: KafkaSettings, group: str, topic: str) -> dict[int, int]:
+    """
+    The next offset of a consumer group in each partition of a topic; what was never committed is 0.
+
+    Raises:
+        KafkaError: The broker does not say, such as before the group has met.
+    """
+    with closing(KafkaAdminClient(**kafka_arguments(kafka))) as admin:
+        (described,) = admin.describe_topics([topic])
+        places = [
+            TopicPartition(topic, each["partition_index"]) for each in described["partitions"]
+        ]
+        offsets = admin.list_group_offsets({group: places})[group]
+    return {place.partition: max(0, found.offset) for place, found in offsets.items()}
 
 
 class TopicReader:
@@ -54,13 +71,14 @@ class TopicReader:
 
     def read_to_end(self) -> Iterator[Record]:
         """
-        Read what is there now, and stop.
+        Read what is there now, and stop; what comes meanwhile may be among it.
 
         Raises:
             TryAgain: Nothing came for a while, though there is more.
         """
+        ends: dict[TopicPartition, int] = {}
         waiting_since = time.monotonic()
-        while behind := self._behind():
+        while behind := self._behind(ends):
             records = self.poll()
             yield from records
             if records:
@@ -71,12 +89,21 @@ class TopicReader:
                     f"{_SILENCE_SECONDS} s, though there is more. Check that the brokers are up."
                 )
 
-    def _behind(self) -> TopicPartition | None:
-        """A partition that is not read to its end, by the high watermark of its last fetch."""
-        for partition in self._consumer.assignment():
-            end = self._consumer.highwater(partition)
-            if end is None or self._consumer.position(partition) < end:
-                return partition
+    def positions(self) -> dict[int, int]:
+        """The next offset of each partition; for a reader of one topic."""
+        places = self._consumer.assignment()
+        return {place.partition: self._consumer.position(place) for place in places}
+
+    def _behind(self, ends: dict[TopicPartition, int]) -> TopicPartition | None:
+        """
+        A partition that is not read to its end.
+
+        `ends` takes the high watermark of the first fetch of each: the end would run away from us else.
+        """
+        for place in self._consumer.assignment():
+            end = self._consumer.highwater(place)
+            if end is None or self._consumer.position(place) < ends.setdefault(place, end):
+                return place
         return None
 
     def __enter__(self) -> Self:

@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
 
-from kafka import KafkaAdminClient, TopicPartition
+from kafka import KafkaAdminClient
 from kafka.errors import KafkaError
 
 from roomstream.brokers import EmbeddedBroker, KafkaNode
 from roomstream.demo.options import DemoOptions
+from roomstream.reading import committed_offsets
 from runtime.kafka import kafka_arguments, probe
 from runtime.settings import KafkaSettings, SharedSettings, env_name, load, settings_environment
 from runtime.topics import create_topics
@@ -74,11 +75,7 @@ class Stage:
         Raises:
             KafkaError: The broker does not say, such as before the group has met.
         """
-        name = Topic.LISTINGS.named(self.prefix)
-        places = [TopicPartition(name, partition) for partition in range(PARTITIONS)]
-        with contextlib.closing(KafkaAdminClient(**kafka_arguments(self.kafka))) as admin:
-            offsets = admin.list_group_offsets({self.group: places})[self.group]
-        return {place.partition: found.offset for place, found in offsets.items()}
+        return committed_offsets(self.kafka, self.group, Topic.LISTINGS.named(self.prefix))
 
 
 @contextlib.contextmanager

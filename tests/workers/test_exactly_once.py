@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 from artefacts.store import Store
+from roomstream.audit import run_audit
 from roomstream.broken_messages import broken_message
 from roomstream.listings import Listing
 from runtime.dead_letters import read_dead_letter
@@ -48,6 +49,9 @@ def test_killed_workers_lose_nothing_and_repeat_nothing(
 
     assert repeats(kafka_settings, topics, traffic.places) == 0
     assert [worker.stop() for worker in running] == [ExitCode.DONE, ExitCode.DONE]
+    audits = run_audit(kafka_settings, topics, f"{topics}roomstream-workers")
+    assert all(audit.whole for audit in audits)
+    assert sum(audit.answered for audit in audits) == len(traffic.places)
 
 
 @ON_KAFKA
