@@ -6,7 +6,6 @@ from typing import Final
 
 from artefacts.store import Store
 from runtime.announcements import Announcements, announce
-from runtime.kafka import probe
 from runtime.settings import KafkaSettings, SharedSettings
 from runtime.topics import require_topics
 from schemas.events import ReleaseAnnouncement
@@ -22,7 +21,6 @@ def live_announcement(kafka: KafkaSettings, shared: SharedSettings) -> ReleaseAn
         ConfigurationError: The topics are missing.
         TryAgain: The broker cannot be reached.
     """
-    probe(kafka)
     require_topics(kafka, shared.topic_prefix)
     with closing(Announcements(kafka, shared.topic_prefix)) as announcements:
         return announcements.read_all(timeout_seconds=30).get(LIVE)

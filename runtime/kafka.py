@@ -1,9 +1,10 @@
 """Connections to Kafka: the settings, as each client library wants them, and a first probe."""
 
+import contextlib
 import re
 import socket
 import ssl
-from contextlib import closing
+from collections.abc import Iterator
 from typing import Any, cast
 
 from kafka import KafkaAdminClient
@@ -13,6 +14,9 @@ from runtime.settings import KafkaSettings
 from schemas.errors import ConfigurationError, TryAgain
 
 _MOST_PORT = 65535
+
+MAX_REQUEST_BYTES = 16 * 1024 * 1024
+"""The most that our producers send at once: what is too large is the topic's decision, not theirs."""
 
 
 def kafka_arguments(settings: KafkaSettings) -> dict[str, Any]:
@@ -70,6 +74,29 @@ def ssl_context(settings: KafkaSettings) -> ssl.SSLContext:
     return context
 
 
+@contextlib.contextmanager
+def admin_client(settings: KafkaSettings) -> Iterator[KafkaAdminClient]:
+    """
+    An administrator's connection for the length of a block, after a first probe.
+
+    Raises:
+        TryAgain: The broker cannot be reached, or fails in the block.
+        ConfigurationError: The address, protocol, certificate or password is wrong.
+    """
+    probe(settings)
+    try:
+        admin = KafkaAdminClient(**kafka_arguments(settings))
+        try:
+            yield admin
+        finally:
+            admin.close()
+    except KafkaError as error:
+        raise TryAgain(
+            f"Kafka at {settings.bootstrap_servers} does not answer as it should: {error}. "
+            "If it has just started, try again in a few seconds."
+        ) from error
+
+
 def require_transactions(settings: KafkaSettings) -> None:
     """
     Check that the brokers have transactions, by what came with them to stay (KIP-664, Kafka 3.0).
@@ -80,14 +107,8 @@ def require_transactions(settings: KafkaSettings) -> None:
         ConfigurationError: They have none.
         TryAgain: The broker cannot be reached.
     """
-    probe(settings)
-    try:
-        with closing(KafkaAdminClient(**kafka_arguments(settings))) as admin:
-            known = {key.name for key in admin.api_versions()}
-    except KafkaError as error:
-        raise TryAgain(
-            f"Kafka at {settings.bootstrap_servers} does not answer: {error}."
-        ) from error
+    with admin_client(settings) as admin:
+        known = {key.name for key in admin.api_versions()}
     if "DescribeTransactions" not in known:
         raise ConfigurationError(
             f"The brokers at {settings.bootstrap_servers} have no transactions, which exactly-once "

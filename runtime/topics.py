@@ -1,8 +1,6 @@
 """The topics of `schemas.topics` on a real broker: create, describe, require."""
 
-import contextlib
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +8,7 @@ from kafka import KafkaAdminClient
 from kafka.admin import ConfigResource, ConfigResourceType
 from kafka.errors import KafkaError, TopicAlreadyExistsError
 
-from runtime.kafka import kafka_arguments, probe
+from runtime.kafka import admin_client
 from runtime.settings import KafkaSettings
 from schemas.errors import ConfigurationError, TryAgain
 from schemas.topics import TOPICS, Topic, TopicSpec
@@ -63,7 +61,7 @@ def create_topics(
         ConfigurationError: The broker refuses a topic, such as more copies than brokers.
         TryAgain: The broker cannot be reached.
     """
-    with _admin(settings) as admin:
+    with admin_client(settings) as admin:
         existing = set(_partitions(admin))
         missing = [spec for spec in TOPICS if spec.topic.named(prefix) not in existing]
         for spec in missing:
@@ -79,7 +77,7 @@ def describe_topics(settings: KafkaSettings, prefix: str) -> list[TopicStatus]:
     Raises:
         TryAgain: The broker cannot be reached.
     """
-    with _admin(settings) as admin:
+    with admin_client(settings) as admin:
         return _statuses(admin, prefix, created=set())
 
 
@@ -91,7 +89,7 @@ def require_topics(settings: KafkaSettings, prefix: str) -> None:
         ConfigurationError: Names those that are missing.
         TryAgain: The broker cannot be reached.
     """
-    with _admin(settings) as admin:
+    with admin_client(settings) as admin:
         existing = set(_partitions(admin))
     missing = [
         spec.topic.named(prefix) for spec in TOPICS if spec.topic.named(prefix) not in existing
@@ -101,22 +99,6 @@ def require_topics(settings: KafkaSettings, prefix: str) -> None:
             f"Kafka at {settings.bootstrap_servers} has no topic {', '.join(missing)}. Run "
             "'roomstream topics create', or set ROOMSTREAM_TOPIC_PREFIX to the prefix of yours."
         )
-
-
-@contextlib.contextmanager
-def _admin(settings: KafkaSettings) -> Iterator[KafkaAdminClient]:
-    probe(settings)
-    try:
-        admin = KafkaAdminClient(**kafka_arguments(settings))
-        try:
-            yield admin
-        finally:
-            admin.close()
-    except KafkaError as error:
-        raise TryAgain(
-            f"Kafka at {settings.bootstrap_servers} does not answer as it should: {error}. "
-            "If it has just started, try again in a few seconds."
-        ) from error
 
 
 def _create(

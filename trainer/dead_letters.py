@@ -8,7 +8,7 @@ from kafka import KafkaProducer
 from kafka.errors import KafkaError, MessageSizeTooLargeError
 
 from runtime.dead_letters import shortened
-from runtime.kafka import kafka_arguments
+from runtime.kafka import MAX_REQUEST_BYTES, kafka_arguments
 from runtime.records import Outbound
 from runtime.settings import KafkaSettings
 from schemas.errors import TryAgain
@@ -16,7 +16,6 @@ from schemas.errors import TryAgain
 _log = structlog.get_logger(__name__)
 
 _DELIVERY_SECONDS = 30
-_MAX_REQUEST_BYTES = 16 * 1024 * 1024
 
 
 class DeadLetters:
@@ -60,7 +59,7 @@ class DeadLetters:
                 **kafka_arguments(self._kafka),
                 acks="all",
                 enable_idempotence=False,  # an idempotent one is dead after one refusal
-                max_request_size=_MAX_REQUEST_BYTES,  # what is too large is the topic's decision
+                max_request_size=MAX_REQUEST_BYTES,
             )
         return self._producer.send(
             letter.topic, key=letter.key, value=letter.value, headers=list(letter.headers)

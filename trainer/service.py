@@ -9,7 +9,6 @@ import structlog
 from runtime.announcements import Announcements
 from runtime.broker_watch import BrokerWatch
 from runtime.health import Health, Port
-from runtime.kafka import probe
 from runtime.settings import KafkaSettings, SharedSettings, env_name
 from runtime.stopping import stop_on_signals
 from runtime.topics import require_topics
@@ -50,7 +49,6 @@ def run_trainer(kafka: KafkaSettings, shared: SharedSettings, trainer: TrainerSe
                 Port(shared.listen_host, trainer.metrics_port, health, metrics.registry, option)
             )
         )
-        probe(kafka)
         require_topics(kafka, shared.topic_prefix)
         database = stack.enter_context(Database(trainer.database))
         announcements = stack.enter_context(closing(Announcements(kafka, shared.topic_prefix)))

@@ -13,7 +13,7 @@ import asyncio
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -25,7 +25,7 @@ from aiokafka.errors import MessageSizeTooLargeError
 from runtime.broker_watch import BrokerWatch
 from runtime.dead_letters import shortened
 from runtime.health import Health
-from runtime.kafka import addresses, ssl_context
+from runtime.kafka import MAX_REQUEST_BYTES, addresses, ssl_context
 from runtime.records import Outbound, Record
 from runtime.settings import KafkaSettings
 from runtime.watchdog import Watchdog
@@ -33,20 +33,17 @@ from schemas.errors import RoomstreamError, TryAgain
 from schemas.topics import Topic
 from workers.metrics import WorkerMetrics
 from workers.partitions import Partitions
-from workers.pipeline import Window
+from workers.pipeline import Answer
 from workers.settings import WorkerSettings
 from workers.window import WindowSize
 
 _log = structlog.get_logger(__name__)
 
 _GATHER_SECONDS = 0.02
-_MAX_MESSAGE_BYTES = 16 * 1024 * 1024
 _STOP_SECONDS = 15
 _TICK_SECONDS = 0.1
 _OBSERVE_SECONDS = 1
 _REQUEST_SECONDS = 90
-
-Answer = Callable[[Sequence[Record]], Window]
 
 
 @dataclass
@@ -145,9 +142,9 @@ class FaustDelivery:
             broker_request_timeout=max(_REQUEST_SECONDS, self.settings.session_timeout_seconds),
             broker_heartbeat_interval=self.settings.session_timeout_seconds / 4,
             consumer_auto_offset_reset="earliest",
-            consumer_max_fetch_size=_MAX_MESSAGE_BYTES,
+            consumer_max_fetch_size=MAX_REQUEST_BYTES,
             producer_acks=-1,
-            producer_max_request_size=_MAX_MESSAGE_BYTES,
+            producer_max_request_size=MAX_REQUEST_BYTES,
             stream_buffer_maxsize=self.settings.max_window,
             stream_wait_empty=False,
             store="memory://",

@@ -7,7 +7,7 @@ never takes its window with it.
 
 import hashlib
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
@@ -64,6 +64,10 @@ class Window:
     stage_seconds: dict[str, float] = field(default_factory=dict)
     real_tokens: int = 0
     padded_tokens: int = 0
+
+
+Answer = Callable[[Sequence[Record]], Window]
+"""Turns a window of records into outcomes; what a delivery engine calls."""
 
 
 @dataclass(frozen=True)

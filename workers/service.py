@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 import structlog
 
 from runtime.health import Health, Port
-from runtime.kafka import probe
 from runtime.records import Record
 from runtime.settings import KafkaSettings, SharedSettings, env_name, settings_environment
 from runtime.stopping import stop_on_signals
@@ -57,7 +56,6 @@ def _serve(kafka: KafkaSettings, shared: SharedSettings, worker: WorkerSettings)
         env_name(WorkerSettings, "metrics_port"),
     )
     try:
-        probe(kafka)
         require_topics(kafka, shared.topic_prefix)
         model = LiveModel(kafka, shared, metrics, health, worker.threads)
         try:

@@ -12,7 +12,7 @@ its dead self at once, and fences it if it is not dead.
 import re
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
@@ -31,7 +31,7 @@ from kafka.structs import OffsetAndMetadata, TopicPartition
 from runtime.broker_watch import BrokerWatch
 from runtime.dead_letters import shortened
 from runtime.health import Health
-from runtime.kafka import kafka_arguments, require_transactions
+from runtime.kafka import MAX_REQUEST_BYTES, kafka_arguments, require_transactions
 from runtime.records import Outbound, Record, polled
 from runtime.settings import KafkaSettings
 from runtime.supervisor import BackOff
@@ -39,7 +39,7 @@ from runtime.watchdog import Watchdog
 from schemas.errors import TryAgain
 from schemas.topics import Topic
 from workers.metrics import WorkerMetrics
-from workers.pipeline import Window
+from workers.pipeline import Answer
 from workers.settings import WorkerSettings
 from workers.window import WindowSize
 
@@ -49,11 +49,8 @@ _POLL_SECONDS = 0.2
 _DELIVERY_SECONDS = 15
 _TRANSACTION_SECONDS = 10
 _CLOSE_SECONDS = 2
-_MAX_MESSAGE_BYTES = 16 * 1024 * 1024
 _FENCED = (ProducerFencedError, InvalidProducerEpochError, FencedInstanceIdError)
 _SESSIONS_LOST = 5
-
-Answer = Callable[[Sequence[Record]], Window]
 
 
 class Fenced(TryAgain):
@@ -181,7 +178,7 @@ class _Session:
             transactional_id=identity,
             transaction_timeout_ms=_TRANSACTION_SECONDS * 1000,
             max_block_ms=_DELIVERY_SECONDS * 1000,
-            max_request_size=_MAX_MESSAGE_BYTES,
+            max_request_size=MAX_REQUEST_BYTES,
             linger_ms=5,
         )
         try:

@@ -10,7 +10,6 @@ import typer
 from roomstream.audit import PartitionAudit, run_audit
 from roomstream.commands.output import Json, counting, out, print_json, print_table
 from roomstream.options import with_settings
-from runtime.kafka import probe
 from runtime.settings import KafkaSettings, SharedSettings
 from runtime.topics import require_topics
 from schemas.errors import ConfigurationError, ExitCode
@@ -45,7 +44,6 @@ def audit(
     missing, repeated or unknown. 1: something is; the first offsets are shown.
     """
     begin, finish = _span(start, end, since)
-    probe(kafka)
     require_topics(kafka, shared.topic_prefix)
     with counting("messages read") as counted:
         found = run_audit(
