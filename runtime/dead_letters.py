@@ -17,6 +17,14 @@ PREFIX = "dead-"
 Disposition = Literal["poison", "systemic"]
 """`poison` will never work as it is; `systemic` may work once the world is mended."""
 
+# A newer roomstream knows the schema, another release answers the text, another policy admits the label.
+_MENDABLE = frozenset({"unknown_schema", "inference", "unknown_label", "too_many_classes"})
+
+
+def disposition(error: str) -> Disposition:
+    """Whether a message that failed with this class of error may ever work."""
+    return "systemic" if error in _MENDABLE else "poison"
+
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
@@ -56,7 +64,6 @@ def dead_letter(
     error: str,
     message: str,
     release: str | None = None,
-    disposition: Disposition = "poison",
 ) -> Outbound:
     """
     Turn a record that failed into its dead letter.
@@ -68,7 +75,6 @@ def dead_letter(
         error: The class of the error.
         message: What is wrong, for whoever reads the letter.
         release: The release that was live, if any.
-        disposition: Whether it may work later.
     """
     facts = {
         "stage": stage,
@@ -79,7 +85,7 @@ def dead_letter(
         "offset": str(record.offset),
         "release": release or "",
         "attempts": str(_attempts(record.headers) + 1),
-        "disposition": disposition,
+        "disposition": disposition(error),
     }
     ours = tuple((PREFIX + name, value.encode()) for name, value in facts.items())
     return Outbound(topic, record.key, record.value, (*_originals(record.headers), *ours))

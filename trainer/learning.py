@@ -130,7 +130,7 @@ class Learning:
         for label, row in zip(admitted, features, strict=True):
             if row is None:
                 why = "The model's answer to this text is not a finite number."
-                refused.append(dead(label.record, self._prefix, "encode", "inference_failed", why))
+                refused.append(dead(label.record, self._prefix, "encode", "inference", why))
             else:
                 encoded.append((label, row))
         return encoded, refused

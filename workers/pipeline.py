@@ -15,7 +15,7 @@ from typing import Literal
 from artefacts.classifier import Classifier, Inference, Prediction
 from artefacts.errors import InferenceError
 from artefacts.tokenisation import Tokens
-from runtime.dead_letters import dead_letter
+from runtime.dead_letters import dead_letter, disposition
 from runtime.records import Outbound, Record, forwarded
 from schemas.codec import Rejected, decode, encode, listing_text
 from schemas.events import (
@@ -40,12 +40,14 @@ class Outcome:
         kind: Answered, dead or passed over.
         messages: What to send: an answer, perhaps with a review request, or a dead letter.
         detail: The stage where it died, or the reason for review; else empty.
+        systemic: It died of what the world may mend, not of itself.
     """
 
     record: Record
     kind: Kind
     messages: tuple[Outbound, ...] = ()
     detail: str = ""
+    systemic: bool = False
 
 
 @dataclass
@@ -219,7 +221,7 @@ class Pipeline:
             message=message,
             release=release,
         )
-        return Outcome(record, "dead", (letter,), stage)
+        return Outcome(record, "dead", (letter,), stage, disposition(error) == "systemic")
 
 
 def _draw(position: InputPosition) -> float:

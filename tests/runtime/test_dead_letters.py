@@ -65,10 +65,9 @@ def test_what_may_work_later_says_so_and_names_the_release() -> None:
         "dead",
         record,
         stage="infer",
-        error="e",
+        error="inference",
         message="m",
         release="r-1",
-        disposition="systemic",
     )
     letter = read_dead_letter(arrived(outbound, 0))
 

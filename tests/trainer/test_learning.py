@@ -144,7 +144,7 @@ def test_a_text_that_breaks_the_encoder_is_alone(bench: Bench) -> None:
     bench.feed(*(labelled(n, title=KABOOM if n == numbers[4] else None) for n in numbers))
     (letter,) = bench.dead
 
-    assert (letter.stage, letter.error, letter.offset) == ("encode", "inference_failed", 4)
+    assert (letter.stage, letter.error, letter.offset) == ("encode", "inference", 4)
     assert len(bench.kept) == 8
     assert np.isfinite(bench.learning.learner.logits(np.ones((1, 8), np.float32))).all()
 

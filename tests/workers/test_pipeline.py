@@ -260,7 +260,9 @@ def test_a_dead_letter_keeps_the_original(classifier: Classifier, error: str) ->
     dead = read_dead_letter(letter(outcome.messages[0]))
 
     assert (outcome.kind, outcome.detail) == ("dead", "decode")
-    assert ("decode", error, "poison", 1) == (
+    disposition = "systemic" if error == "unknown_schema" else "poison"
+    assert outcome.systemic == (disposition == "systemic")
+    assert ("decode", error, disposition, 1) == (
         dead.stage,
         dead.error,
         dead.disposition,
