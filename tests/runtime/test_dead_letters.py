@@ -3,10 +3,10 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runtime.dead_letters import PREFIX, dead_letter, read_dead_letter
-from runtime.records import Outbound, Record
+from runtime.dead_letters import dead_letter, read_dead_letter
+from runtime.records import DEAD_PREFIX, Outbound, Record
 
-HEADER_NAMES = st.text(max_size=20).filter(lambda name: not name.startswith(PREFIX))
+HEADER_NAMES = st.text(max_size=20).filter(lambda name: not name.startswith(DEAD_PREFIX))
 HEADERS = st.lists(st.tuples(HEADER_NAMES, st.binary(max_size=50)), max_size=5).map(tuple)
 RECORDS = st.builds(
     Record,
@@ -52,7 +52,7 @@ def test_attempts_are_counted_up(record: Record, times: int) -> None:
         record = Record(
             record.topic, 0, 7, outbound.key, outbound.value, outbound.headers, record.timestamp_ms
         )
-    ours = [name for name, _ in record.headers if name.startswith(PREFIX)]
+    ours = [name for name, _ in record.headers if name.startswith(DEAD_PREFIX)]
 
     assert times == read_dead_letter(record).attempts
     assert sorted(set(ours)) == sorted(ours)
@@ -77,7 +77,7 @@ def test_what_may_work_later_says_so_and_names_the_release() -> None:
 @given(
     headers=st.lists(
         st.tuples(
-            st.sampled_from(["partition", "offset", "attempts", "stage"]).map(PREFIX.__add__),
+            st.sampled_from(["partition", "offset", "attempts", "stage"]).map(DEAD_PREFIX.__add__),
             st.binary(max_size=30) | st.text("0123456789²-", max_size=30).map(str.encode),
         )
     ).map(tuple)
