@@ -31,7 +31,7 @@ from runtime.settings import KafkaSettings
 from runtime.watchdog import Watchdog
 from schemas.errors import RoomstreamError, TryAgain
 from schemas.topics import Topic
-from workers.faust_transport import CommittedConsumer
+from workers.faust_transport import WorkerConsumer
 from workers.metrics import WorkerMetrics
 from workers.partitions import Partitions
 from workers.pipeline import Answer
@@ -163,7 +163,8 @@ class FaustDelivery:
         app.agent(topic, name="classify")(self._classify)
         app.on_partitions_revoked.connect(self._release_partitions)
         app.finalize()
-        app.transport.Consumer = CommittedConsumer
+        transport: Any = app.transport
+        transport.Consumer = WorkerConsumer
         return app
 
     async def _classify(self, stream: Any) -> None:
