@@ -7,7 +7,7 @@ deployment lets only the newest go on; it reads the markers after it has fenced 
 then on can add none. A failed transaction ends the run: kafka-python cannot be trusted after one.
 """
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import islice
@@ -102,8 +102,9 @@ class Replay:
         """
         require_transactions(self.kafka, "a replay")
         tally = Tally()
-        for _ in self._to_send(tally, counted):
-            tally.sent += 1
+        with closing(self._to_send(tally, counted)) as letters:
+            for _ in letters:
+                tally.sent += 1
         return tally
 
     def run(self, counted: Counted = iter) -> Tally:
@@ -123,8 +124,8 @@ class Replay:
             try:
                 with watchdog:
                     session = _Session(self.kafka, self.prefix)
-                with closing(session):
-                    letters = self._to_send(tally, counted)
+                # A consumer that is left to the garbage collector hangs when the process ends.
+                with closing(session), closing(self._to_send(tally, counted)) as letters:
                     while batch := list(islice(letters, self.batch)):
                         with watchdog:
                             session.deliver(batch)
@@ -133,7 +134,9 @@ class Replay:
                 raise self._failed(error, tally.sent) from error
         return tally
 
-    def _to_send(self, tally: Tally, counted: Counted) -> Iterator[tuple[Record, DeadLetter]]:
+    def _to_send(
+        self, tally: Tally, counted: Counted
+    ) -> Generator[tuple[Record, DeadLetter], None, None]:
         """Read the markers, then the letters that were there; all but those to send are counted."""
         ends = end_offsets(self.kafka, Topic.DEAD.named(self.prefix))
         with TopicReader(self.kafka, self.prefix, Topic.DEAD) as reader:
@@ -168,7 +171,7 @@ class Replay:
             )
         return TryAgain(
             f"A transaction failed at {self.kafka.bootstrap_servers}: {error!r}. {sent:,} letters were "
-            "sent before it. Check the brokers and run it again: it goes on, and nothing is sent twice."
+            "sent before it, and its own went all or not at all. Check the brokers and run it again: it goes on, and nothing is sent twice."
         )
 
 
