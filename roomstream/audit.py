@@ -15,7 +15,7 @@ import msgspec
 from kafka.errors import KafkaError
 
 from roomstream.reading import TopicReader, committed_offsets
-from runtime.dead_letters import read_dead_letter
+from runtime.dead_letters import read_dead_letter, replayed_offset
 from runtime.records import Record
 from runtime.settings import KafkaSettings
 from schemas.errors import TryAgain
@@ -115,7 +115,9 @@ class Audit:
         self._result(position.topic, position.partition, position.offset, _ANSWERED)
 
     def letter(self, record: Record) -> None:
-        """Note a message of `dead`; letters of other topics are passed over."""
+        """Note a message of `dead`; markers and letters of other topics are passed over."""
+        if replayed_offset(record) is not None:
+            return
         letter = read_dead_letter(record)
         if letter.topic == self._topic:
             self._result(letter.topic, letter.partition, letter.offset, _DEAD)

@@ -1,14 +1,15 @@
 """Reading topics from their start without a consumer group."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from typing import Self
 
 from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
+from kafka.admin import OffsetSpec
 from kafka.errors import KafkaError
 
-from runtime.kafka import kafka_arguments
+from runtime.kafka import admin_client, kafka_arguments
 from runtime.records import Record, polled
 from runtime.settings import KafkaSettings
 from schemas.errors import TryAgain
@@ -31,6 +32,27 @@ def committed_offsets(kafka: KafkaSettings, group: str, topic: str) -> dict[int,
         ]
         offsets = admin.list_group_offsets({group: places})[group]
     return {place.partition: max(0, found.offset) for place, found in offsets.items()}
+
+
+def end_offsets(kafka: KafkaSettings, topic: str) -> dict[int, int]:
+    """
+    The offset that the next message of each partition gets.
+
+    The leaders say so, which after an election know it sooner than a fetch does, and messages of open
+    transactions count: everything that was committed before the call lies below. The embedded broker
+    does not know it.
+
+    Raises:
+        TryAgain: The broker cannot be reached.
+    """
+    with admin_client(kafka) as admin:
+        (described,) = admin.describe_topics([topic])
+        wanted = {
+            TopicPartition(topic, each["partition_index"]): OffsetSpec.LATEST
+            for each in described["partitions"]
+        }
+        found = admin.list_partition_offsets(wanted)
+    return {place.partition: end.offset for place, end in found.items()}
 
 
 class TopicReader:
@@ -76,7 +98,21 @@ class TopicReader:
         Raises:
             TryAgain: Nothing came for a while, though there is more.
         """
-        ends: dict[TopicPartition, int] = {}
+        return self._read({})
+
+    def read_to(self, ends: Mapping[int, int]) -> Iterator[Record]:
+        """
+        Read what lies before the end of each partition, and no more; for a reader of one topic.
+
+        Raises:
+            TryAgain: Nothing came for a while, though there is more.
+        """
+        places = self._consumer.assignment()
+        for record in self._read({place: ends.get(place.partition, 0) for place in places}):
+            if record.offset < ends.get(record.partition, 0):
+                yield record
+
+    def _read(self, ends: dict[TopicPartition, int]) -> Iterator[Record]:
         waiting_since = time.monotonic()
         while behind := self._behind(ends):
             records = self.poll()
@@ -89,6 +125,10 @@ class TopicReader:
                     f"{_SILENCE_SECONDS} s, though there is more. Check that the brokers are up."
                 )
 
+    def rewind(self) -> None:
+        """Go back to the beginning of every partition."""
+        self._consumer.seek_to_beginning()
+
     def positions(self) -> dict[int, int]:
         """The next offset of each partition; for a reader of one topic."""
         places = self._consumer.assignment()
@@ -98,13 +138,16 @@ class TopicReader:
         """
         A partition that is not read to its end.
 
-        `ends` takes the high watermark of the first fetch of each: the end would run away from us else.
+        An end that is not in `ends` is the high watermark of the first fetch: it would run away from us
+        else.
         """
-        for place in self._consumer.assignment():
+        places = self._consumer.assignment()
+        for place in places - ends.keys():
             end = self._consumer.highwater(place)
-            if end is None or self._consumer.position(place) < ends.setdefault(place, end):
-                return place
-        return None
+            if end is not None:
+                ends[place] = end
+        unread = (x for x in places if x not in ends or self._consumer.position(x) < ends[x])
+        return next(unread, None)
 
     def __enter__(self) -> Self:
         return self

@@ -2,17 +2,19 @@
 What could not be handled: the original bytes, untouched, with headers that say what is wrong.
 
 Whoever mends the cause can send the letter back to where it came from, since nothing of the original
-message is changed: key, value and headers are as they were, ours begin with `dead-`.
+message is changed: key, value and headers are as they were, ours begin with `dead-`. A letter that was
+sent back is followed, in its partition, by a marker: no value, and a header with the letter's offset.
 """
 
 from dataclasses import dataclass
 from typing import Literal
 
-from runtime.records import HeaderTuple, Outbound, Record
+from runtime.records import DEAD_PREFIX, HeaderTuple, Outbound, Record
 from schemas.codec import SCHEMA_HEADER
 from schemas.events import MAX_PAYLOAD_BYTES
 
-PREFIX = "dead-"
+_REPLAYED = DEAD_PREFIX + "replayed"
+_MOST_DIGITS = 19
 
 Disposition = Literal["poison", "systemic"]
 """`poison` will never work as it is; `systemic` may work once the world is mended."""
@@ -87,16 +89,16 @@ def dead_letter(
         "attempts": str(_attempts(record.headers) + 1),
         "disposition": disposition(error),
     }
-    ours = tuple((PREFIX + name, value.encode()) for name, value in facts.items())
+    ours = tuple((DEAD_PREFIX + name, value.encode()) for name, value in facts.items())
     return Outbound(topic, record.key, record.value, (*_originals(record.headers), *ours))
 
 
 def read_dead_letter(record: Record) -> DeadLetter:
     """Read a dead letter; headers that it lacks read as empty, 0 or -1."""
     facts = {
-        name.removeprefix(PREFIX): value.decode("utf-8", "replace")
+        name.removeprefix(DEAD_PREFIX): value.decode("utf-8", "replace")
         for name, value in record.headers
-        if name.startswith(PREFIX)
+        if name.startswith(DEAD_PREFIX)
     }
     topic, partition, offset = (
         facts.get("topic", ""),
@@ -125,6 +127,27 @@ def read_dead_letter(record: Record) -> DeadLetter:
     )
 
 
+def sent_back(letter: DeadLetter) -> Outbound:
+    """The original, for the topic that it came from; it says how often it has failed."""
+    original = letter.original
+    attempts = (DEAD_PREFIX + "attempts", str(letter.attempts).encode())
+    return Outbound(letter.topic, original.key, original.value, (*original.headers, attempts))
+
+
+def replay_marker(record: Record) -> Outbound:
+    """Say that a dead letter was sent back; it belongs into the letter's own partition."""
+    headers = ((_REPLAYED, str(record.offset).encode()),)
+    return Outbound(record.topic, record.key or b"", None, headers)
+
+
+def replayed_offset(record: Record) -> int | None:
+    """Of a marker, the offset of the letter that was sent back; None for a letter."""
+    if record.value is not None:
+        return None
+    named = [value for name, value in record.headers if name == _REPLAYED]
+    return _number(named[-1].decode("utf-8", "replace"), -1) if named else None
+
+
 def shortened(message: Outbound) -> Outbound:
     """
     Make a message fit where the brokers refuse it as too large.
@@ -136,22 +159,24 @@ def shortened(message: Outbound) -> Outbound:
     headers = tuple(
         header
         for header in message.headers
-        if header[0].startswith(PREFIX) or header[0] == SCHEMA_HEADER
+        if header[0].startswith(DEAD_PREFIX) or header[0] == SCHEMA_HEADER
     )
-    value, is_letter = message.value, any(name.startswith(PREFIX) for name, _ in headers)
+    value, is_letter = message.value, any(name.startswith(DEAD_PREFIX) for name, _ in headers)
     if value is not None and is_letter:
         value = value[: MAX_PAYLOAD_BYTES + 1]
     return Outbound(message.topic, message.key, value, headers)
 
 
 def _originals(headers: HeaderTuple) -> HeaderTuple:
-    return tuple(header for header in headers if not header[0].startswith(PREFIX))
+    return tuple(header for header in headers if not header[0].startswith(DEAD_PREFIX))
 
 
 def _attempts(headers: HeaderTuple) -> int:
-    named = [value for name, value in headers if name == PREFIX + "attempts"]
+    named = [value for name, value in headers if name == DEAD_PREFIX + "attempts"]
     return _number(named[-1].decode("utf-8", "replace"), 0) if named else 0
 
 
 def _number(text: str | None, otherwise: int) -> int:
-    return int(text) if text and text.isascii() and text.isdigit() else otherwise
+    if text and len(text) <= _MOST_DIGITS and text.isascii() and text.isdigit():
+        return int(text)
+    return otherwise

@@ -97,11 +97,16 @@ def admin_client(settings: KafkaSettings) -> Iterator[KafkaAdminClient]:
         ) from error
 
 
-def require_transactions(settings: KafkaSettings) -> None:
+def require_transactions(settings: KafkaSettings, need: str, instead: str = "") -> None:
     """
     Check that the brokers have transactions, by what came with them to stay (KIP-664, Kafka 3.0).
 
     Some brokers accept every request of a transaction and show aborted messages all the same.
+
+    Args:
+        settings: How to reach Kafka.
+        need: What needs them.
+        instead: What can be done without them, if anything.
 
     Raises:
         ConfigurationError: They have none.
@@ -111,8 +116,8 @@ def require_transactions(settings: KafkaSettings) -> None:
         known = {key.name for key in admin.api_versions()}
     if "DescribeTransactions" not in known:
         raise ConfigurationError(
-            f"The brokers at {settings.bootstrap_servers} have no transactions, which exactly-once "
-            "delivery needs. Use Apache Kafka from 3.0 on, or WORKER_DELIVERY=at-least-once."
+            f"The brokers at {settings.bootstrap_servers} have no transactions, which {need} needs. "
+            f"Use Apache Kafka from 3.0 on{f', or {instead}' if instead else ''}."
         )
 
 

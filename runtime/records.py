@@ -8,6 +8,9 @@ from schemas.codec import SCHEMA_HEADER
 
 HeaderTuple = tuple[tuple[str, bytes], ...]
 
+DEAD_PREFIX = "dead-"
+"""What the headers that say why a message died begin with."""
+
 
 @dataclass(frozen=True, slots=True)
 class Record:
@@ -44,8 +47,16 @@ class Outbound:
 
 
 def forwarded(headers: HeaderTuple) -> HeaderTuple:
-    """The headers of an input that travel to its outputs: all but the schema, such as traceparent."""
-    return tuple(header for header in headers if header[0] != SCHEMA_HEADER)
+    """
+    The headers of an input that travel to its results, such as traceparent.
+
+    Not its schema, and not what a replay of its dead letter has noted.
+    """
+    return tuple(
+        header
+        for header in headers
+        if header[0] != SCHEMA_HEADER and not header[0].startswith(DEAD_PREFIX)
+    )
 
 
 def polled(batches: Mapping[Any, Sequence[Any]]) -> list[Record]:
@@ -57,7 +68,7 @@ def polled(batches: Mapping[Any, Sequence[Any]]) -> list[Record]:
             record.offset,
             record.key,
             record.value,
-            tuple(record.headers or ()),
+            tuple((name, value or b"") for name, value in record.headers or ()),  # null is empty
             record.timestamp,
         )
         for batch in batches.values()

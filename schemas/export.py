@@ -115,7 +115,7 @@ def _action(spec: TopicSpec) -> str:
 def _channel(spec: TopicSpec) -> Schema:
     messages = {
         event.__name__: {"$ref": f"#/components/messages/{event.__name__}"} for event in spec.events
-    } or {"DeadLetter": _dead_letter()}
+    } or {"DeadLetter": _dead_letter(), "ReplayMarker": _replay_marker()}
     return {
         "address": spec.topic.value,
         "description": spec.doc,
@@ -175,6 +175,20 @@ def _dead_letter() -> Schema:
                 name: {"type": "string", "description": doc} for name, doc in _DEAD_HEADERS.items()
             },
         },
+    }
+
+
+def _replay_marker() -> Schema:
+    doc = "The offset, in this partition, of the dead letter that was sent back."
+    return {
+        "name": "ReplayMarker",
+        "summary": "A dead letter was sent back to where it came from; this message has no value.",
+        "headers": {
+            "type": "object",
+            "properties": {"dead-replayed": {"type": "string", "description": doc}},
+            "required": ["dead-replayed"],
+        },
+        "payload": {"type": "null"},
     }
 
 

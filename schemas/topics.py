@@ -118,9 +118,11 @@ TOPICS = (
         Topic.DEAD,
         (),
         key="as the input",
-        made_by="workers and the trainer",
+        made_by="workers, the trainer, and operators who replay",
         doc="Messages that could not be handled: the original bytes, untouched, with headers that "
-        "say where they came from and what is wrong.",
+        "say where they came from and what is wrong. A message without a value and with the header "
+        "dead-replayed is a marker: the letter at that offset of this partition was sent back. Read "
+        "it with isolation.level=read_committed.",
         retention_ms=30 * DAY_MS,
     ),
 )

@@ -45,6 +45,7 @@ class Inbox:
             self._consumer = KafkaConsumer(
                 **kafka_arguments(kafka),
                 enable_auto_commit=False,
+                isolation_level="read_committed",  # what an aborted replay sent was never sent
                 auto_offset_reset="earliest",
                 allow_auto_create_topics=False,
                 max_poll_records=max_batch,

@@ -31,6 +31,7 @@ from runtime.settings import KafkaSettings
 from runtime.watchdog import Watchdog
 from schemas.errors import RoomstreamError, TryAgain
 from schemas.topics import Topic
+from workers.faust_transport import WorkerConsumer
 from workers.metrics import WorkerMetrics
 from workers.partitions import Partitions
 from workers.pipeline import Answer
@@ -162,6 +163,8 @@ class FaustDelivery:
         app.agent(topic, name="classify")(self._classify)
         app.on_partitions_revoked.connect(self._release_partitions)
         app.finalize()
+        transport: Any = app.transport
+        transport.Consumer = WorkerConsumer
         return app
 
     async def _classify(self, stream: Any) -> None:
@@ -245,7 +248,7 @@ def _record(event: Any) -> Record:
         offset=message.offset,
         key=message.key,
         value=message.value,
-        headers=tuple((name, value) for name, value in pairs),
+        headers=tuple((name, value or b"") for name, value in pairs),  # null is empty
         timestamp_ms=int((message.timestamp or 0) * 1000),
     )
 

@@ -90,7 +90,7 @@ class TransactionalDelivery:
             Fenced: Another process runs in this worker's slot.
             TryAgain: Session after session is lost, or the brokers stay out of reach.
         """
-        require_transactions(self.kafka)
+        require_transactions(self.kafka, "exactly-once delivery", "WORKER_DELIVERY=at-least-once")
         self._size = WindowSize(self.settings.latency_budget_seconds, self.settings.max_window)
         self._events = self._lost = 0
         self._too_large = False

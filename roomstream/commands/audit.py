@@ -1,21 +1,19 @@
 """`roomstream audit`: the proof that every listing has exactly one result."""
 
-import re
 from dataclasses import asdict
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
 
 from roomstream.audit import PartitionAudit, run_audit
 from roomstream.commands.output import Json, counting, out, print_json, print_table
+from roomstream.commands.times import ago
 from roomstream.options import with_settings
 from runtime.settings import KafkaSettings, SharedSettings
 from runtime.topics import require_topics
 from schemas.errors import ConfigurationError, ExitCode
 from workers.settings import WorkerSettings
-
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
 @with_settings(KafkaSettings, SharedSettings)
@@ -94,13 +92,9 @@ def _span(
 ) -> tuple[datetime | None, datetime | None]:
     if since is None:
         return _time("--from", start), _time("--to", end)
-    found = re.fullmatch(r"(\d+)([smhd])", since)
-    if found is None or start is not None:
-        raise ConfigurationError(
-            f"--since {since}: give a number and s, m, h or d, such as 24h, and not --from too."
-        )
-    span = timedelta(**{_UNITS[found[2]]: int(found[1])})
-    return datetime.now(UTC) - span, _time("--to", end)
+    if start is not None:
+        raise ConfigurationError(f"--since {since} and --from {start}: give one of them.")
+    return ago("--since", since), _time("--to", end)
 
 
 def _time(option: str, text: str | None) -> datetime | None:

@@ -13,7 +13,7 @@ from roomstream.demo.view import Sample
 from roomstream.listings import Listing
 from roomstream.reading import TopicReader
 from runtime.announcements import Announcements
-from runtime.dead_letters import read_dead_letter
+from runtime.dead_letters import read_dead_letter, replayed_offset
 from runtime.records import Record
 from schemas.codec import decode
 from schemas.events import Classification
@@ -55,6 +55,8 @@ class Results:
                 self._classified(record)
 
     def _dead(self, record: Record) -> None:
+        if replayed_offset(record) is not None:
+            return
         letter = read_dead_letter(record)
         if letter.topic == Topic.LISTINGS.named(self.prefix):
             self.ledger.died((letter.partition, letter.offset), letter.error)

@@ -100,11 +100,12 @@ def test_faults_are_told_with_their_first_offsets() -> None:
 
 
 def test_results_of_others_are_told_apart() -> None:
-    """An answer to another topic or in no known form is unknown, a letter of a label is not ours."""
+    """An answer to another topic or in no known form is unknown; markers and letters of labels count not."""
     audit = Audit("listings")
     audit.input(message(0))
     audit.answer(answer(0))
     audit.letter(letter(3, topic="labelled"))
+    audit.letter(Record("dead", 0, 4, b"l", None, (("dead-replayed", b"3"),), 0))
     audit.answer(answer(0, topic="elsewhere"))
     audit.answer(Record("classified", 0, 9, b"l", b"no answer", (), 0))
     ours, strangers = audit.partitions({0: 1})

@@ -3,10 +3,17 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runtime.dead_letters import PREFIX, dead_letter, read_dead_letter
-from runtime.records import Outbound, Record
+from runtime.dead_letters import (
+    dead_letter,
+    disposition,
+    read_dead_letter,
+    replay_marker,
+    replayed_offset,
+    sent_back,
+)
+from runtime.records import DEAD_PREFIX, Outbound, Record, forwarded
 
-HEADER_NAMES = st.text(max_size=20).filter(lambda name: not name.startswith(PREFIX))
+HEADER_NAMES = st.text(max_size=20).filter(lambda name: not name.startswith(DEAD_PREFIX))
 HEADERS = st.lists(st.tuples(HEADER_NAMES, st.binary(max_size=50)), max_size=5).map(tuple)
 RECORDS = st.builds(
     Record,
@@ -41,7 +48,7 @@ def test_a_dead_letter_gives_the_original_back(
         record.partition,
         record.offset,
     )
-    assert (letter.attempts, letter.disposition, letter.release) == (1, "poison", None)
+    assert (letter.attempts, letter.disposition, letter.release) == (1, disposition(error), None)
 
 
 @given(record=RECORDS, times=st.integers(1, 5))
@@ -52,7 +59,7 @@ def test_attempts_are_counted_up(record: Record, times: int) -> None:
         record = Record(
             record.topic, 0, 7, outbound.key, outbound.value, outbound.headers, record.timestamp_ms
         )
-    ours = [name for name, _ in record.headers if name.startswith(PREFIX)]
+    ours = [name for name, _ in record.headers if name.startswith(DEAD_PREFIX)]
 
     assert times == read_dead_letter(record).attempts
     assert sorted(set(ours)) == sorted(ours)
@@ -77,7 +84,7 @@ def test_what_may_work_later_says_so_and_names_the_release() -> None:
 @given(
     headers=st.lists(
         st.tuples(
-            st.sampled_from(["partition", "offset", "attempts", "stage"]).map(PREFIX.__add__),
+            st.sampled_from(["partition", "offset", "attempts", "stage"]).map(DEAD_PREFIX.__add__),
             st.binary(max_size=30) | st.text("0123456789²-", max_size=30).map(str.encode),
         )
     ).map(tuple)
@@ -103,3 +110,37 @@ def test_a_letter_without_headers_reads_as_empty() -> None:
         letter.attempts,
     ) == ("", "", -1, -1, 0)
     assert letter.original.headers == (("traceparent", b"t"),)
+
+
+@given(record=RECORDS)
+def test_a_letter_that_is_sent_back_is_the_original_and_counts_on(record: Record) -> None:
+    """Only how often it failed is added; none of it reaches a result, and it fails as attempt two."""
+    outbound = dead_letter("dead", record, stage="infer", error="inference", message="m")
+    back = sent_back(read_dead_letter(arrived(outbound, record.timestamp_ms)))
+    again = Record(record.topic, 0, 7, back.key, back.value, back.headers, 0)
+    second = dead_letter("dead", again, stage="infer", error="inference", message="m")
+
+    assert (back.topic, back.key, back.value) == (record.topic, record.key, record.value)
+    assert back.headers == (*record.headers, (DEAD_PREFIX + "attempts", b"1"))
+    assert forwarded(back.headers) == forwarded(record.headers)
+    assert read_dead_letter(arrived(second, 0)).attempts == 2
+
+
+@given(record=RECORDS)
+def test_a_marker_is_told_from_every_letter(record: Record) -> None:
+    """It names the letter's offset; no letter is taken for one, whatever headers its original had."""
+    marker = replay_marker(record)
+    forged = Record("listings", 0, 1, b"k", None, marker.headers, 0)
+    letter = dead_letter("dead", forged, stage="decode", error="e", message="m")
+
+    assert replayed_offset(arrived(marker, 0)) == record.offset
+    assert (marker.topic, marker.value) == (record.topic, None)
+    assert replayed_offset(arrived(letter, 0)) is None
+
+
+def test_absurd_attempts_stop_nobody() -> None:
+    """A header of thousands of digits counts as none."""
+    record = Record("listings", 0, 1, b"k", b"v", (("dead-attempts", b"9" * 5_000),), 0)
+    letter = dead_letter("dead", record, stage="decode", error="e", message="m")
+
+    assert read_dead_letter(arrived(letter, 0)).attempts == 1
