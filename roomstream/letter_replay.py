@@ -171,7 +171,8 @@ class Replay:
             )
         return TryAgain(
             f"A transaction failed at {self.kafka.bootstrap_servers}: {error!r}. {sent:,} letters were "
-            "sent before it, and its own went all or not at all. Check the brokers and run it again: it goes on, and nothing is sent twice."
+            "sent before it; its own went all or not at all. Check the brokers and run it again: it "
+            "goes on, and nothing is sent twice."
         )
 
 

@@ -100,7 +100,7 @@ def test_faults_are_told_with_their_first_offsets() -> None:
 
 
 def test_results_of_others_are_told_apart() -> None:
-    """An answer to another topic or in no known form is unknown; markers and letters of labels count not."""
+    """Unknown: an answer to another topic or in no known form. Not ours: labels' letters, markers."""
     audit = Audit("listings")
     audit.input(message(0))
     audit.answer(answer(0))
