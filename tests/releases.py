@@ -50,14 +50,14 @@ def tiny_tokenizer() -> bytes:
     return tokenizer.to_str().encode()
 
 
-def tiny_encoder(seed: int = 0) -> bytes:
-    """Mean of embeddings over the mask; the words of a room type point the same way."""
+def tiny_encoder(seed: int = 0, breaks: bool = False) -> bytes:
+    """Mean of embeddings over the mask; the words of a room type point the same way, or nowhere."""
     generator = np.random.default_rng(seed)
     table = generator.normal(0, 0.05, (len(_VOCABULARY), DIMENSIONS)).astype(np.float32)
     for axis, words in enumerate(WORDS.values()):
         for word in words:
             table[_VOCABULARY.index(word), axis] += 1
-    table[_VOCABULARY.index(KABOOM)] = np.nan
+    table[len(_SPECIALS) if breaks else _VOCABULARY.index(KABOOM) :] = np.nan
     nodes = [
         helper.make_node("Gather", ["table", "input_ids"], ["embedded"]),
         helper.make_node("Cast", ["attention_mask"], ["mask"], to=TensorProto.FLOAT),
@@ -104,6 +104,7 @@ def tiny_release(
     review_below: float = 0.6,
     parent: str | None = None,
     golden: Sequence[Golden] | None = None,
+    breaks: bool = False,
 ) -> Manifest:
     """
     Publish a tiny release.
@@ -117,9 +118,11 @@ def tiny_release(
         review_below: Answers with a lower confidence ask for review.
         parent: The release before it.
         golden: Instead of true golden inputs, such as wrong ones.
+        breaks: Its encoder breaks on every word that it knows; without golden inputs, nobody notices.
     """
+    golden = [] if breaks else golden
     parts = {
-        ENCODER: tiny_encoder(seed),
+        ENCODER: tiny_encoder(seed, breaks),
         HEAD: tiny_head(labels, scale),
         TOKENIZER: tiny_tokenizer(),
     }

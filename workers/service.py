@@ -47,7 +47,7 @@ def run_worker(kafka: KafkaSettings, shared: SharedSettings, worker: WorkerSetti
 def _serve(kafka: KafkaSettings, shared: SharedSettings, worker: WorkerSettings) -> int:
     stop = stop_on_signals()
     metrics = WorkerMetrics()
-    health = Health("release", "partitions")
+    health = Health("release", "partitions", "circuit")
     port = Port(
         shared.listen_host,
         worker.metrics_port,
@@ -76,6 +76,7 @@ def _serve(kafka: KafkaSettings, shared: SharedSettings, worker: WorkerSettings)
                 metrics,
                 health,
                 Watchdog(worker.watchdog_seconds),
+                lambda: model.current().manifest.release,
             ).run(stop)
         finally:
             model.close()

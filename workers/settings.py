@@ -94,6 +94,25 @@ class WorkerSettings(Settings):
         ),
     ] = 60
 
+    circuit_share: Annotated[
+        float,
+        Field(
+            gt=0,
+            le=1,
+            description="When a larger share of the last listings fails for what may be mended, such as "
+            "a broken release, the worker pauses instead of sending them to the dead-letter topic. 1 "
+            "switches this off.",
+        ),
+    ] = 0.5
+    circuit_events: Annotated[
+        int, Field(ge=1, le=100_000, description="How many of the last listings that share is of.")
+    ] = 100
+
+    @property
+    def poll_interval_seconds(self) -> float:
+        """How long a member of the group may take between two polls: the watchdog ends it before."""
+        return max(2 * self.watchdog_seconds, self.session_timeout_seconds)
+
     def consumer_group(self, prefix: str) -> str:
         """The group's name on the broker: deployments with other topics share none."""
         return prefix + self.group

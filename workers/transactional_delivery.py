@@ -12,7 +12,7 @@ its dead self at once, and fences it if it is not dead.
 import re
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
@@ -33,11 +33,12 @@ from runtime.dead_letters import shortened
 from runtime.health import Health
 from runtime.kafka import MAX_REQUEST_BYTES, kafka_arguments, require_transactions
 from runtime.records import Outbound, Record, polled
+from runtime.retrying import BackOff
 from runtime.settings import KafkaSettings
-from runtime.supervisor import BackOff
 from runtime.watchdog import Watchdog
 from schemas.errors import TryAgain
 from schemas.topics import Topic
+from workers.breaker import Breaker
 from workers.metrics import WorkerMetrics
 from workers.pipeline import Answer
 from workers.settings import WorkerSettings
@@ -71,6 +72,7 @@ class TransactionalDelivery:
         health: Its condition `partitions` is met once some are assigned and brokers are in reach.
         watchdog: Ends the process if a client hangs: a transaction waits without a limit when its
             coordinator dies.
+        live: Names the release that answers now.
     """
 
     kafka: KafkaSettings
@@ -80,6 +82,7 @@ class TransactionalDelivery:
     metrics: WorkerMetrics
     health: Health
     watchdog: Watchdog
+    live: Callable[[], str] = str
 
     def run(self, stop: threading.Event) -> None:
         """
@@ -92,6 +95,7 @@ class TransactionalDelivery:
         """
         require_transactions(self.kafka)
         self._size = WindowSize(self.settings.latency_budget_seconds, self.settings.max_window)
+        self._breaker = Breaker(self.settings, self.live, self.metrics, self.health)
         self._events = self._lost = 0
         self._too_large = False
         back_off = BackOff()
@@ -119,11 +123,17 @@ class TransactionalDelivery:
                     self._observe(session)
 
     def _step(self, session: "_Session") -> None:
-        records, membership = session.poll(self._size.events)
+        if self._breaker.waits():
+            session.rest()
+            return
+        records, membership = session.poll(self._breaker.most(self._size.events))
         if not records:
             return
         started = time.perf_counter()
         window = self.answer(records)
+        if not self._breaker.admits(window):
+            session.put_back(records)
+            return
         answered = time.perf_counter()
         messages = [message for outcome in window.outcomes for message in outcome.messages]
         try:
@@ -193,6 +203,7 @@ class _Session:
                 isolation_level="read_committed",
                 auto_offset_reset="earliest",
                 allow_auto_create_topics=False,
+                max_poll_interval_ms=int(settings.poll_interval_seconds * 1000),
                 session_timeout_ms=int(settings.session_timeout_seconds * 1000),
                 heartbeat_interval_ms=int(settings.session_timeout_seconds * 250),
                 fetch_max_wait_ms=50,
@@ -212,13 +223,29 @@ class _Session:
         Raises:
             KafkaError: The consumer has left its group.
         """
-        records = polled(
-            self._consumer.poll(timeout_ms=int(_POLL_SECONDS * 1000), max_records=most)
-        )
+        self._consumer.resume(*self._consumer.paused())
+        records = self._polled(most)
         membership = self._consumer.group_metadata()
         if records and (membership.generation_id < 0 or not membership.member_id):
             raise KafkaError("The consumer lost its membership while it polled.")
         return records, membership
+
+    def rest(self) -> None:
+        """Take nothing, but remain in the group: poll with every partition paused."""
+        self._consumer.pause(*self._consumer.assignment())
+        self.put_back(self._polled(most=1))  # a rebalance brings partitions that are not paused
+
+    def put_back(self, records: Sequence[Record]) -> None:
+        """Let records that were polled and not delivered come again."""
+        first = {
+            TopicPartition(record.topic, record.partition): record.offset
+            for record in reversed(records)
+        }
+        for place in first.keys() & self._consumer.assignment():
+            self._consumer.seek(place, first[place])
+
+    def _polled(self, most: int) -> list[Record]:
+        return polled(self._consumer.poll(timeout_ms=int(_POLL_SECONDS * 1000), max_records=most))
 
     def deliver(
         self, messages: Sequence[Outbound], records: Sequence[Record], membership: Any
