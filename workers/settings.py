@@ -74,7 +74,11 @@ class WorkerSettings(Settings):
     ] = 0.02
     release_wait_seconds: Annotated[
         float,
-        Field(ge=0, description="How long to wait at start for a release to be announced."),
+        Field(
+            ge=0,
+            description="How long to wait at start for a release to be announced, and for brokers and a "
+            "store that are out of reach.",
+        ),
     ] = 60
     session_timeout_seconds: Annotated[
         float,

@@ -33,7 +33,7 @@ from runtime.dead_letters import shortened
 from runtime.health import Health
 from runtime.kafka import MAX_REQUEST_BYTES, kafka_arguments, require_transactions
 from runtime.records import Outbound, Record, polled
-from runtime.retrying import BackOff
+from runtime.retrying import BackOff, retry
 from runtime.settings import KafkaSettings
 from runtime.watchdog import Watchdog
 from schemas.errors import TryAgain
@@ -52,6 +52,7 @@ _TRANSACTION_SECONDS = 10
 _CLOSE_SECONDS = 2
 _FENCED = (ProducerFencedError, InvalidProducerEpochError, FencedInstanceIdError)
 _SESSIONS_LOST = 5
+_EVERYTHING = 2**31
 
 
 class Fenced(TryAgain):
@@ -91,9 +92,11 @@ class TransactionalDelivery:
         Raises:
             ConfigurationError: The brokers have no transactions.
             Fenced: Another process runs in this worker's slot.
+            Stopped: It was told to stop before it had begun.
             TryAgain: Session after session is lost, or the brokers stay out of reach.
         """
-        require_transactions(self.kafka)
+        limit = self.settings.watchdog_seconds
+        retry(lambda: require_transactions(self.kafka), stop, limit)
         self._size = WindowSize(self.settings.latency_budget_seconds, self.settings.max_window)
         self._breaker = Breaker(self.settings, self.live, self.metrics, self.health)
         self._events = self._lost = 0
@@ -232,11 +235,21 @@ class _Session:
 
     def rest(self) -> None:
         """Take nothing, but remain in the group: poll with every partition paused."""
-        self._consumer.pause(*self._consumer.assignment())
-        self.put_back(self._polled(most=1))  # a rebalance brings partitions that are not paused
+        if self._consumer.assignment() - self._consumer.paused():
+            # What kafka-python has unpacked of a partition that is then paused, it may never give out
+            # again: nothing may be left of it.
+            self.put_back(self._polled(_EVERYTHING, seconds=0))
+            self._consumer.pause(*self._consumer.assignment())
+        self.put_back(
+            self._polled(_EVERYTHING)
+        )  # a rebalance brings partitions that are not paused
 
     def put_back(self, records: Sequence[Record]) -> None:
-        """Let records that were polled and not delivered come again."""
+        """
+        Let records that were polled and not delivered come again.
+
+        Do so before the next poll: after a rebalance, others may have answered them.
+        """
         first = {
             TopicPartition(record.topic, record.partition): record.offset
             for record in reversed(records)
@@ -244,8 +257,8 @@ class _Session:
         for place in first.keys() & self._consumer.assignment():
             self._consumer.seek(place, first[place])
 
-    def _polled(self, most: int) -> list[Record]:
-        return polled(self._consumer.poll(timeout_ms=int(_POLL_SECONDS * 1000), max_records=most))
+    def _polled(self, most: int, seconds: float = _POLL_SECONDS) -> list[Record]:
+        return polled(self._consumer.poll(timeout_ms=int(seconds * 1000), max_records=most))
 
     def deliver(
         self, messages: Sequence[Outbound], records: Sequence[Record], membership: Any

@@ -49,12 +49,9 @@ class Scene:
 
     def start(self, slot: str, ready: bool = True) -> WorkerProcess:
         """A worker whose watchdog is short; one that begins with a broken release is never ready."""
-        worker = self._fleet.start(
+        return self._fleet.start(
             ready, WORKER_DELIVERY=self._delivery, WORKER_SLOT=slot, WORKER_WATCHDOG_SECONDS="6"
         )
-        if not ready:
-            eventually(lambda: is_open(worker), "its circuit opens", 40)
-        return worker
 
     def send(self, messages: Sequence[Message]) -> list[tuple[int, int]]:
         """Send listings; their places."""
@@ -166,3 +163,28 @@ def test_a_flood_of_an_unknown_schema_is_left_where_it_is(scene: Scene) -> None:
     assert scene.dead() == dead
     assert "unknown_schema" in why
     assert "upgrade the worker" in why
+
+
+def test_rebalances_and_kills_of_paused_workers_cost_nothing(scene: Scene) -> None:
+    """One comes, one is killed, one is stopped: what waited is answered once by who is left."""
+    first = scene.start("a")
+    scene.release(first, breaks=True)
+    places = scene.send(listings(400))
+    eventually(lambda: is_open(first), "the circuit opens")
+    second = scene.start("b", ready=False)
+    eventually(lambda: len(lag(first)) == len(lag(second)) == 2, "they share", 40)
+    first.process.kill()
+    eventually(lambda: len(lag(second)) == 4 and is_open(second), "the other waits with all", 40)
+    third = scene.start("c", ready=False)
+    eventually(lambda: len(lag(second)) == len(lag(third)) == 2, "they share again", 40)
+    code = third.stop(20)
+    eventually(lambda: len(lag(second)) == 4, "the other has all again", 40)
+    dead = scene.dead()
+    scene.release(second, scale=11)
+    settled = scene.settled(places)
+
+    assert code == ExitCode.DONE
+    assert dead.total() <= 3 * ALLOWED
+    assert scene.dead() == dead
+    assert settled == Counter(places)
+    assert second.stop() == ExitCode.DONE
