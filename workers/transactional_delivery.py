@@ -106,9 +106,9 @@ class TransactionalDelivery:
             while not stop.is_set():
                 try:
                     self._serve(stop)
-                except _FENCED as error:
-                    raise self._fenced(error) from error
                 except KafkaError as error:
+                    if _is_fenced(error):
+                        raise self._fenced(error) from error
                     self._lose(error)
                     stop.wait(back_off.wait_seconds(self._lost))
         self.health.set("partitions", False, "draining")
@@ -240,9 +240,8 @@ class _Session:
             # again: nothing may be left of it.
             self.put_back(self._polled(_EVERYTHING, seconds=0))
             self._consumer.pause(*self._consumer.assignment())
-        self.put_back(
-            self._polled(_EVERYTHING)
-        )  # a rebalance brings partitions that are not paused
+        # A rebalance brings partitions that are not paused.
+        self.put_back(self._polled(_EVERYTHING))
 
     def put_back(self, records: Sequence[Record]) -> None:
         """
@@ -296,6 +295,11 @@ class _Session:
         """Leave; what is not committed is aborted by the next session of this slot."""
         self._producer.close(timeout=_CLOSE_SECONDS)
         self._consumer.close(autocommit=False, timeout_ms=_CLOSE_SECONDS * 1000)
+
+
+def _is_fenced(error: KafkaError) -> bool:
+    """Whether a client was fenced; what kafka-python raises after the first time only names it."""
+    return any(isinstance(each, _FENCED) for each in (error, *error.args))
 
 
 def _following(records: Sequence[Record]) -> dict[TopicPartition, OffsetAndMetadata]:

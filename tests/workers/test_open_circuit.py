@@ -27,8 +27,9 @@ from tests.workers.processes import Fleet, WorkerProcess
 
 ALLOWED = 50
 """Half of the last hundred."""
-POLL_INTERVAL_SECONDS = 12
-"""Twice the watchdog's limit: a worker that does not poll for longer leaves its group."""
+WATCHDOG_SECONDS = 10
+PAST_SECONDS = {"at-least-once": 8, "exactly-once": 2 * WATCHDOG_SECONDS + 2}
+"""Past the session's limit, and past that of a transactional worker which does not poll."""
 
 pytestmark = [
     ON_KAFKA,
@@ -47,10 +48,10 @@ class Scene:
         self._shared = shared
         self._delivery = delivery
 
-    def start(self, slot: str, ready: bool = True) -> WorkerProcess:
-        """A worker whose watchdog is short; one that begins with a broken release is never ready."""
+    def start(self, slot: str, ready: bool = True, **settings: str) -> WorkerProcess:
+        """A worker; one that begins with a broken release is never ready."""
         return self._fleet.start(
-            ready, WORKER_DELIVERY=self._delivery, WORKER_SLOT=slot, WORKER_WATCHDOG_SECONDS="6"
+            ready, WORKER_DELIVERY=self._delivery, WORKER_SLOT=slot, **settings
         )
 
     def send(self, messages: Sequence[Message]) -> list[tuple[int, int]]:
@@ -113,16 +114,16 @@ def condition(worker: WorkerProcess) -> dict[str, Any]:
     return found
 
 
-def test_a_release_that_breaks_on_everything_pauses_the_worker(scene: Scene) -> None:
+def test_a_release_that_breaks_on_everything_pauses_the_worker(scene: Scene, delivery: str) -> None:
     """Past its poll interval it still holds its partitions; a good release, and all is answered once."""
-    worker = scene.start("a")
+    worker = scene.start("a", WORKER_WATCHDOG_SECONDS=str(WATCHDOG_SECONDS))
     places = scene.send(listings(120))
     scene.settled(places)
     scene.release(worker, breaks=True)
     places += scene.send(listings(400, 120))
     eventually(lambda: is_open(worker), "the circuit opens")
     before = scene.members()
-    time.sleep(POLL_INTERVAL_SECONDS + 3)
+    time.sleep(PAST_SECONDS[delivery])
     places += scene.send(listings(40, 520))
     why, dead, waiting = condition(worker)["why"], scene.dead(), lag(worker)
     after = scene.members()
