@@ -120,11 +120,11 @@ def test_a_release_that_breaks_on_everything_pauses_the_worker(scene: Scene, del
     places = scene.send(listings(120))
     scene.settled(places)
     scene.release(worker, breaks=True)
-    places += scene.send(listings(400, 120))
+    places += scene.send(listings(1500, 120))  # more than any buffer holds
     eventually(lambda: is_open(worker), "the circuit opens")
     before = scene.members()
     time.sleep(PAST_SECONDS[delivery])
-    places += scene.send(listings(40, 520))
+    places += scene.send(listings(40, 1620))
     why, dead, waiting = condition(worker)["why"], scene.dead(), lag(worker)
     after = scene.members()
     scene.release(worker, scale=11)
