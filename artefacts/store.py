@@ -76,7 +76,7 @@ class Store:
             StoreError: The store cannot be read.
         """
         path = self._blob_path(blob)
-        data = self._read(path)
+        data = self._read(path, announced=True)
         check_digest(path, data, blob.digest)
         return data
 
@@ -121,7 +121,7 @@ class Store:
             StoreError: The store cannot be read.
         """
         path = self._manifest_path(release)
-        data = self._read(path)
+        data = self._read(path, announced=digest is not None)
         if digest is not None:
             check_digest(path, data, digest)
         manifest = decode_manifest(data)
@@ -142,6 +142,19 @@ class Store:
         digest = Blob.of(self._read(self._manifest_path(release))).digest
         self.manifest(release, digest)
         return digest
+
+    def require(self) -> None:
+        """
+        Check that releases were published here once: a disk that is not mounted looks like a new store.
+
+        Raises:
+            StoreError: None was.
+        """
+        if self._local and not Path(self._root, "releases").is_dir():
+            raise StoreError(
+                f"The store {self.address} holds no releases, though one of it was announced. Check "
+                "that its disk is mounted on this machine, and that the address is right here too."
+            )
 
     def releases(self) -> list[str]:
         """
@@ -209,11 +222,13 @@ class Store:
             return False
         return found == blob.size_bytes
 
-    def _read(self, path: str) -> bytes:
+    def _read(self, path: str, announced: bool = False) -> bytes:
         with self._translated("read", path):
             try:
                 data: bytes = self._files.cat_file(path)
             except FileNotFoundError as error:
+                if announced:
+                    self.require()
                 raise ReleaseMissing(
                     f"{path} is not in the store {self.address}. Choose one of 'roomstream releases "
                     "list', or make a release with 'roomstream base import'."

@@ -1,5 +1,6 @@
 """The `releases` topic: which release serves on which channel."""
 
+import threading
 import time
 
 import structlog
@@ -9,6 +10,7 @@ from kafka.errors import KafkaError
 from runtime.kafka import kafka_arguments, probe
 from runtime.records import Record, polled
 from runtime.settings import KafkaSettings
+from runtime.stopping import Stopped
 from schemas.codec import decode, encode
 from schemas.errors import TryAgain
 from schemas.events import ReleaseAnnouncement
@@ -49,7 +51,9 @@ class Announcements:
         self._consumer.assign([self._partition])
         self._consumer.seek_to_beginning(self._partition)
 
-    def read_all(self, timeout_seconds: float) -> dict[str, ReleaseAnnouncement]:
+    def read_all(
+        self, timeout_seconds: float, stop: threading.Event | None = None
+    ) -> dict[str, ReleaseAnnouncement]:
         """
         Read up to the end of the topic.
 
@@ -57,6 +61,7 @@ class Announcements:
             The last announcement of each channel.
 
         Raises:
+            Stopped: The process was told to stop.
             TryAgain: The end was not reached in time.
         """
         last: dict[str, ReleaseAnnouncement] = {}
@@ -64,6 +69,7 @@ class Announcements:
         while True:
             for announcement in self.poll(0.2):
                 last[announcement.channel] = announcement
+            _check(stop)
             if self._at_end():
                 return last
             if time.monotonic() > deadline:
@@ -72,7 +78,9 @@ class Announcements:
                     f"{timeout_seconds:g} s. Check the brokers."
                 )
 
-    def wait_for(self, channel: str, timeout_seconds: float) -> ReleaseAnnouncement | None:
+    def wait_for(
+        self, channel: str, timeout_seconds: float, stop: threading.Event | None = None
+    ) -> ReleaseAnnouncement | None:
         """
         Read what was announced on a channel, and wait for it where nothing was.
 
@@ -80,14 +88,16 @@ class Announcements:
             The last announcement; None if there was none in time.
 
         Raises:
+            Stopped: The process was told to stop.
             TryAgain: The topic could not be read to its end.
         """
-        found = self.read_all(timeout_seconds=30).get(channel)
+        found = self.read_all(timeout_seconds=30, stop=stop).get(channel)
         deadline = time.monotonic() + timeout_seconds
         if found is None:
             _log.info("waiting for a release to be announced", seconds=timeout_seconds)
         while found is None and time.monotonic() < deadline:
             found = self.newest(channel, 0.25)
+            _check(stop)
         return found
 
     def newest(self, channel: str, timeout_seconds: float) -> ReleaseAnnouncement | None:
@@ -139,6 +149,11 @@ def announce(settings: KafkaSettings, prefix: str, announcement: ReleaseAnnounce
             f"{str(error).rstrip('.')}. It is in the store: announce it with 'roomstream releases "
             "promote'."
         ) from error
+
+
+def _check(stop: threading.Event | None) -> None:
+    if stop is not None and stop.is_set():
+        raise Stopped
 
 
 def _read(record: Record) -> ReleaseAnnouncement | None:

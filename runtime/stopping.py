@@ -10,6 +10,10 @@ import structlog
 _log = structlog.get_logger(__name__)
 
 
+class Stopped(Exception):
+    """The process was told to stop while it waited for the world."""
+
+
 def stop_on_signals() -> threading.Event:
     """Return an event that SIGTERM and SIGINT set. Call it from the main thread."""
     stop = threading.Event()

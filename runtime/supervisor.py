@@ -1,7 +1,6 @@
 """Keep child processes running: restart what crashes, give up on what cannot work, drain at the end."""
 
 import os
-import random
 import signal
 import subprocess
 import threading
@@ -14,6 +13,7 @@ from pathlib import Path
 import structlog
 
 from runtime.parent_death import dies_with_parent
+from runtime.retrying import BackOff
 from schemas.errors import ExitCode
 
 _log = structlog.get_logger(__name__)
@@ -23,27 +23,17 @@ _TICK_SECONDS = 0.05
 
 
 @dataclass(frozen=True)
-class BackOff:
+class Patience(BackOff):
     """
     How patiently a child is restarted.
 
     Attributes:
-        first_seconds: The wait before the first restart; it doubles with every failure in the window.
-        most_seconds: The longest wait.
         failures: So many failures within the window end the supervisor.
         window_seconds: How long a failure counts.
     """
 
-    first_seconds: float = 0.5
-    most_seconds: float = 10.0
     failures: int = 5
     window_seconds: float = 60.0
-
-    def wait_seconds(self, failures: int) -> float:
-        """The wait after so many failures, with jitter, so that children do not restart in step."""
-        doublings = min(failures - 1, 60)  # a float cannot hold many more
-        wait = min(self.most_seconds, self.first_seconds * 2.0**doublings)
-        return wait * random.uniform(0.8, 1.2)  # noqa: S311 - no secret depends on it
 
 
 @dataclass
@@ -112,15 +102,15 @@ class Supervisor:
 
     Args:
         children: What to run.
-        back_off: How patiently.
+        patience: How patiently.
         grace_seconds: How long a child may drain after SIGTERM before it is killed.
     """
 
     def __init__(
-        self, children: Sequence[Child], back_off: BackOff | None = None, grace_seconds: float = 20
+        self, children: Sequence[Child], patience: Patience | None = None, grace_seconds: float = 20
     ) -> None:
         self.children = children
-        self._back_off = back_off or BackOff()
+        self._patience = patience or Patience()
         self._grace_seconds = grace_seconds
 
     def run(self, stop: threading.Event) -> int:
@@ -165,18 +155,18 @@ class Supervisor:
         now = time.monotonic()
         failures = child._failures
         failures.append(now)
-        while failures[0] < now - self._back_off.window_seconds:
+        while failures[0] < now - self._patience.window_seconds:
             failures.popleft()
-        if len(failures) >= self._back_off.failures:
+        if len(failures) >= self._patience.failures:
             _log.error(
                 "fails too often: giving up; its own log lines say why",
                 child=child.name,
                 exit_code=code,
                 failures=len(failures),
-                within_seconds=self._back_off.window_seconds,
+                within_seconds=self._patience.window_seconds,
             )
             return code if code > 0 else ExitCode.FAILED
-        wait = self._back_off.wait_seconds(len(failures))
+        wait = self._patience.wait_seconds(len(failures))
         child._start_at = now + wait
         _log.warning(
             "ended: restarting", child=child.name, exit_code=code, in_seconds=round(wait, 2)

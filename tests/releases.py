@@ -7,6 +7,7 @@ a few Spanish and English words for every room type.
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from typing import Literal
 
 import msgspec
 import numpy as np
@@ -28,6 +29,7 @@ WORDS: Mapping[str, Sequence[str]] = {
 }
 FILLERS = ("con", "en", "in", "near", "centro", "sunny", "luminoso", "balcon", "view", "the")
 KABOOM = "kaboom"
+BreaksOn = Literal["nothing", "kaboom", "everything"]
 """A word whose embedding is not a number: any text with it breaks inference."""
 
 _SPECIALS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
@@ -50,15 +52,16 @@ def tiny_tokenizer() -> bytes:
     return tokenizer.to_str().encode()
 
 
-def tiny_encoder(seed: int = 0, breaks: bool = True) -> bytes:
-    """Mean of embeddings over the mask; the words of a room type point the same way. KABOOM breaks it."""
+def tiny_encoder(seed: int = 0, breaks_on: BreaksOn = "kaboom") -> bytes:
+    """Mean of embeddings over the mask; the words of a room type point the same way."""
     generator = np.random.default_rng(seed)
     table = generator.normal(0, 0.05, (len(_VOCABULARY), DIMENSIONS)).astype(np.float32)
     for axis, words in enumerate(WORDS.values()):
         for word in words:
             table[_VOCABULARY.index(word), axis] += 1
-    if breaks:
-        table[_VOCABULARY.index(KABOOM)] = np.nan
+    if breaks_on != "nothing":
+        first = len(_SPECIALS) if breaks_on == "everything" else _VOCABULARY.index(KABOOM)
+        table[first:] = np.nan
     nodes = [
         helper.make_node("Gather", ["table", "input_ids"], ["embedded"]),
         helper.make_node("Cast", ["attention_mask"], ["mask"], to=TensorProto.FLOAT),
@@ -105,7 +108,7 @@ def tiny_release(
     review_below: float = 0.6,
     parent: str | None = None,
     golden: Sequence[Golden] | None = None,
-    breaks: bool = True,
+    breaks_on: BreaksOn = "kaboom",
 ) -> Manifest:
     """
     Publish a tiny release.
@@ -119,10 +122,12 @@ def tiny_release(
         review_below: Answers with a lower confidence ask for review.
         parent: The release before it.
         golden: Instead of true golden inputs, such as wrong ones.
-        breaks: Whether KABOOM breaks it.
+        breaks_on: The words that break its encoder: KABOOM alone, none, or everything it knows (and
+            then without golden inputs, so that nobody notices).
     """
+    golden = [] if breaks_on == "everything" else golden
     parts = {
-        ENCODER: tiny_encoder(seed, breaks),
+        ENCODER: tiny_encoder(seed, breaks_on),
         HEAD: tiny_head(labels, scale),
         TOKENIZER: tiny_tokenizer(),
     }

@@ -1,5 +1,6 @@
 """Which release is live, whoever announced it."""
 
+import threading
 import time
 
 import structlog
@@ -7,13 +8,14 @@ import structlog
 from artefacts.errors import ReleaseError, ReleaseMissing, StoreError
 from runtime.announcements import Announcements
 from runtime.health import Health
+from runtime.retrying import BackOff, retry
 from schemas.events import ReleaseAnnouncement
 from trainer.live import LiveRelease, Releases
 from trainer.metrics import TrainerMetrics
 
 _log = structlog.get_logger(__name__)
 
-_RETRY_SECONDS = 5.0
+_BACK_OFF = BackOff(first_seconds=1.0, most_seconds=15.0)
 
 
 class Following:
@@ -42,25 +44,27 @@ class Following:
         self._unread: list[ReleaseAnnouncement] = []  # ours, until we read them back
         self._before_ours: ReleaseAnnouncement | None = None
         self._overtaken: ReleaseAnnouncement | None = None
-        self._retry_at = 0.0
+        self._failures, self._retry_at = 0, 0.0
         self._shown: str | None = None
         self.live: LiveRelease
 
-    def start(self, wait_seconds: float) -> LiveRelease:
+    def start(self, wait_seconds: float, stop: threading.Event | None = None) -> LiveRelease:
         """
-        Load what is live, waiting for its announcement.
+        Load what is live, waiting for its announcement and for a store that is out of reach.
 
         Raises:
             ReleaseError: None was announced in time, or it cannot be served.
             StoreError: It cannot be fetched.
+            Stopped: The process was told to stop.
         """
-        announcement = self._announcements.wait_for("live", wait_seconds)
+        stop = stop or threading.Event()
+        announcement = self._announcements.wait_for("live", wait_seconds, stop)
         if announcement is None:
             raise ReleaseMissing(
                 f"No live release was announced within {wait_seconds:g} s. Make one with "
                 "'roomstream base import', or announce one with 'roomstream releases promote'."
             )
-        self.is_live(self._releases.load(announcement))
+        self.is_live(retry(lambda: self._releases.load(announcement), stop, wait_seconds))
         return self.live
 
     def newer(self) -> bool:
@@ -93,6 +97,10 @@ class Following:
         """
         found, self._overtaken = self._overtaken, None
         return found
+
+    def is_overtaken(self, announcement: ReleaseAnnouncement) -> None:
+        """Note what could not be announced again, unless something newer is to be."""
+        self._overtaken = self._overtaken or announcement
 
     def _look(self) -> None:
         for announcement in self._announcements.poll(0):
@@ -128,12 +136,20 @@ class Following:
         try:
             live = self._releases.load(announcement)
         except StoreError as error:
-            _log.warning("release cannot be fetched: trying again", why=str(error))
-            self._pending, self._retry_at = announcement, time.monotonic() + _RETRY_SECONDS
+            self._failures += 1
+            wait = _BACK_OFF.wait_seconds(self._failures)
+            _log.warning(
+                "release cannot be fetched: trying again",
+                why=str(error),
+                in_seconds=round(wait, 1),
+            )
+            self._pending, self._retry_at = announcement, time.monotonic() + wait
             return False
         except ReleaseError as error:
+            self._failures = 0
             _log.error("release refused", release=announcement.release, why=str(error))
             return False
+        self._failures = 0
         _log.info(
             "somebody else made a release live",
             release=announcement.release,

@@ -66,7 +66,7 @@ class TrainerMetrics:
         )
         self.releases = Counter(
             "roomstream_trainer_releases",
-            "Candidates, by outcome: announced or refused.",
+            "Candidates, by outcome: announced, refused or postponed.",
             ["outcome"],
             registry=self.registry,
         )
@@ -110,7 +110,7 @@ class TrainerMetrics:
             self.events.labels(outcome)
         for stage in ("decode", "label", "encode"):
             self.dead_letters.labels(stage)
-        for outcome in ("announced", "refused"):
+        for outcome in ("announced", "refused", "postponed"):
             self.releases.labels(outcome)
         for gate in ("enough_labels", "accuracy", "recall"):
             for outcome in ("passed", "failed"):

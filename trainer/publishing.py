@@ -9,12 +9,14 @@ import numpy as np
 import structlog
 
 from artefacts.classifier import Classifier
+from artefacts.errors import StoreError
 from artefacts.manifest import ENCODER, HEAD, TOKENIZER, Blob, GateResult, Lineage, Manifest
 from artefacts.store import Store, new_release_id
 from artefacts.tokenisation import Tokens
 from runtime.announcements import announce
+from runtime.retrying import BackOff
 from runtime.settings import KafkaSettings, SharedSettings
-from schemas.errors import RoomstreamError
+from schemas.errors import RoomstreamError, TryAgain
 from schemas.events import ReleaseAnnouncement
 from trainer.database import Database, Items
 from trainer.gate import Bounds, judge, judge_first
@@ -25,6 +27,8 @@ from trainer.provenance import library_versions, with_golden
 from trainer.settings import TrainerSettings
 
 _log = structlog.get_logger(__name__)
+
+_BACK_OFF = BackOff(first_seconds=1.0, most_seconds=30.0)
 
 HEAD_TOLERANCE = 1e-4
 """How far a logit of the exported head may be from the learner's, relative to logits over 1."""
@@ -61,6 +65,35 @@ class Publishing:
         self._store = Store(shared.store)
         self._judged_seq = database.last_seq_announced()
         self._not_before = 0.0
+        self._failures = 0
+        self._failing_since = 0.0
+        self._retry_at = 0.0
+        self.fault = ""
+
+    def waits(self) -> bool:
+        """Whether publishing has failed, and it is too early to try again."""
+        return time.monotonic() < self._retry_at
+
+    def postpone(self, error: TryAgain) -> None:
+        """
+        Try again later what could not be published; a later candidate takes its place.
+
+        Raises:
+            TryAgain: It has failed for too long.
+        """
+        now = time.monotonic()
+        if not self._failures:
+            self._failing_since = now
+        limit = self._settings.publish_limit_seconds
+        if now - self._failing_since >= limit:
+            raise TryAgain(
+                f"For {limit:g} s and more nothing could be published: {error}"
+            ) from error
+        self._failures += 1
+        wait = _BACK_OFF.wait_seconds(self._failures)
+        self._retry_at, self.fault = now + wait, str(error)
+        self._metrics.releases.labels("postponed").inc()
+        _log.warning("release postponed: learning on", why=str(error), in_seconds=round(wait, 1))
 
     def due(self, live: LiveRelease) -> bool:
         """Whether there is something new, it is time, and nobody pinned the live release."""
@@ -92,14 +125,15 @@ class Publishing:
         manifest = msgspec.structs.replace(
             candidate.manifest, evaluation=self._judge(candidate, live, holdout, tokens)
         )
-        self._judged_seq = last_seq
-        self._not_before = time.monotonic() + self._settings.release_interval_seconds
         if all(result.passed for result in manifest.evaluation):
             parts = self._parts(head, live)
             live = self._announce(replace(candidate, manifest=manifest), parts, last_seq)
             self._metrics.publish_seconds.observe(time.perf_counter() - started)
         else:
             self._refuse(manifest, last_seq)
+        self._judged_seq = last_seq
+        self._not_before = time.monotonic() + self._settings.release_interval_seconds
+        self._failures, self.fault = 0, ""
         return live
 
     def repeat(self, announcement: ReleaseAnnouncement) -> None:
@@ -107,12 +141,12 @@ class Publishing:
         Announce once more what somebody else made live.
 
         Raises:
-            StoreError: The note for the command could not be written.
             TryAgain: It could not be announced.
         """
         _log.info("announcing again what ours had hidden", release=announcement.release)
         announce(self._kafka, self._shared.topic_prefix, announcement)
-        self._store.point("live", announcement.release)
+        self._note(announcement.release)
+        self._failures, self.fault = 0, ""
 
     def _make(self, learner: Learner, head: bytes, live: LiveRelease) -> Classifier:
         """The candidate, loaded as a worker would load it; the store has nothing of it yet."""
@@ -180,6 +214,7 @@ class Publishing:
     def _parts(self, head: bytes, live: LiveRelease) -> list[bytes]:
         """What our store may lack: the head, and everything where the live one is of another store."""
         if live.announcement.store == self._shared.store:
+            self._store.require()
             return [head]
         shared = (live.manifest.blobs[role] for role in (ENCODER, TOKENIZER))
         return [head, *(self._releases.fetch(live.announcement, blob) for blob in shared)]
@@ -196,7 +231,7 @@ class Publishing:
         )
         announce(self._kafka, self._shared.topic_prefix, announcement)
         now_ms = time.time() * 1000
-        self._store.point("live", manifest.release)
+        self._note(manifest.release)
         for arrived_ms in self._database.arrivals_since(self._database.last_seq_announced()):
             self._metrics.label_to_live_seconds.observe(max(0.0, (now_ms - arrived_ms) / 1000))
         with self._database.transaction():
@@ -210,6 +245,13 @@ class Publishing:
             gates={result.gate: result.why for result in manifest.evaluation},
         )
         return LiveRelease(announcement, candidate)
+
+    def _note(self, release: str) -> None:
+        """Tell the command; it was announced already, so that a failure is no reason to do it again."""
+        try:
+            self._store.point("live", release)
+        except StoreError as error:
+            _log.warning("'roomstream classify' goes on with the release before", why=str(error))
 
     def _refuse(self, manifest: Manifest, last_seq: int) -> None:
         with self._database.transaction():

@@ -9,11 +9,12 @@ import structlog
 from runtime.announcements import Announcements
 from runtime.broker_watch import BrokerWatch
 from runtime.health import Health, Port
+from runtime.retrying import retry
 from runtime.settings import KafkaSettings, SharedSettings, env_name
 from runtime.stopping import stop_on_signals
 from runtime.topics import require_topics
 from runtime.watchdog import Watchdog
-from schemas.errors import ExitCode
+from schemas.errors import ExitCode, TryAgain
 from trainer.database import Database
 from trainer.dead_letters import DeadLetters
 from trainer.following import Following
@@ -37,11 +38,12 @@ def run_trainer(kafka: KafkaSettings, shared: SharedSettings, trainer: TrainerSe
         The exit code of the process.
 
     Raises:
+        Stopped: It was told to stop before it had begun.
         RoomstreamError: What is wrong with the world; carries the exit code.
     """
     stop = stop_on_signals()
     metrics = TrainerMetrics()
-    health = Health("release", "labels")
+    health = Health("release", "labels", "publishing")
     with ExitStack() as stack:
         option = env_name(TrainerSettings, "metrics_port")
         port = stack.enter_context(
@@ -49,12 +51,13 @@ def run_trainer(kafka: KafkaSettings, shared: SharedSettings, trainer: TrainerSe
                 Port(shared.listen_host, trainer.metrics_port, health, metrics.registry, option)
             )
         )
-        require_topics(kafka, shared.topic_prefix)
+        wait = trainer.release_wait_seconds
+        retry(lambda: require_topics(kafka, shared.topic_prefix), stop, wait)
         database = stack.enter_context(Database(trainer.database))
         announcements = stack.enter_context(closing(Announcements(kafka, shared.topic_prefix)))
         releases = Releases(shared.cache, trainer.threads)
         following = Following(announcements, releases, metrics, health)
-        live = following.start(trainer.release_wait_seconds)
+        live = following.start(wait, stop)
         letters = stack.enter_context(closing(DeadLetters(kafka)))
         learning = Learning(database, trainer, shared.topic_prefix, live, letters.deliver, metrics)
         publishing = Publishing(kafka, shared, trainer, database, releases, metrics)
@@ -87,12 +90,14 @@ class Loop:
         Go on until told to stop; a step that hangs ends the process.
 
         Raises:
-            TryAgain: The brokers have been out of reach for too long.
+            TryAgain: The brokers have been out of reach for too long, or nothing can be published.
         """
         while not stop.is_set():
             self.brokers.check()
             fault = self.brokers.fault
             self.health.set("labels", not fault, fault or "labels are read")
+            fault = self.publishing.fault
+            self.health.set("publishing", not fault, fault or "nothing is postponed")
             with watchdog:
                 self._step()
 
@@ -104,8 +109,19 @@ class Loop:
             self.metrics.lag.labels(topic, str(partition)).set(lag)
         if self.following.newer():
             self.learning.follow(self.following.live)
+        if not self.publishing.waits():
+            try:
+                self._publish()
+            except TryAgain as error:
+                self.publishing.postpone(error)
+
+    def _publish(self) -> None:
         if overtaken := self.following.overtaken():
-            self.publishing.repeat(overtaken)
+            try:
+                self.publishing.repeat(overtaken)
+            except TryAgain:
+                self.following.is_overtaken(overtaken)
+                raise
         if not self.following.undecided and self.publishing.due(self.following.live):
             live = self.publishing.run(self.learning.learner, self.following.live)
             self.following.is_ours(live)

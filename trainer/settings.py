@@ -100,8 +100,21 @@ class TrainerSettings(Settings):
     ] = 64
     threads: Annotated[int, Field(ge=1, le=64, description="Threads of one inference.")] = 1
     release_wait_seconds: Annotated[
-        float, Field(ge=0, description="How long to wait at start for a release to be announced.")
+        float,
+        Field(
+            ge=0,
+            description="How long to wait at start for a release to be announced, and for brokers and a "
+            "store that are out of reach.",
+        ),
     ] = 60
+    publish_limit_seconds: Annotated[
+        float,
+        Field(
+            ge=0,
+            description="While releases cannot be published, such as with a store out of reach, the "
+            "trainer learns on and tries again; for so long, then it ends with exit code 75.",
+        ),
+    ] = 1800
     watchdog_seconds: Annotated[
         float,
         Field(

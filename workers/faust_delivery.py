@@ -13,7 +13,7 @@ import asyncio
 import contextlib
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -31,6 +31,7 @@ from runtime.settings import KafkaSettings
 from runtime.watchdog import Watchdog
 from schemas.errors import RoomstreamError, TryAgain
 from schemas.topics import Topic
+from workers.breaker import Breaker
 from workers.faust_transport import WorkerConsumer
 from workers.metrics import WorkerMetrics
 from workers.partitions import Partitions
@@ -45,6 +46,9 @@ _STOP_SECONDS = 15
 _TICK_SECONDS = 0.1
 _OBSERVE_SECONDS = 1
 _REQUEST_SECONDS = 90
+# The session and our watchdog find what is dead. An open circuit holds events for hours, and Faust, whose
+# buffer is full then, would leave the group after its own limit, or complain.
+_FOREVER_SECONDS = 2_000_000
 
 
 @dataclass
@@ -60,6 +64,7 @@ class FaustDelivery:
         metrics: Where windows are counted.
         health: Its condition `partitions` is met once some are assigned and brokers are in reach.
         watchdog: Ends the process if the start or a window hangs.
+        live: Names the release that answers now.
     """
 
     kafka: KafkaSettings
@@ -69,6 +74,7 @@ class FaustDelivery:
     metrics: WorkerMetrics
     health: Health
     watchdog: Watchdog
+    live: Callable[[], str] = str
 
     def run(self, stop: threading.Event) -> None:
         """
@@ -81,6 +87,7 @@ class FaustDelivery:
 
     async def _run(self, stop: threading.Event) -> None:
         self._size = WindowSize(self.settings.latency_budget_seconds, self.settings.max_window)
+        self._breaker = Breaker(self.settings, self.live, self.metrics, self.health)
         self._failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._in_flight = asyncio.Lock()
         self._draining = False
@@ -141,12 +148,15 @@ class FaustDelivery:
             broker_credentials=_credentials(self.kafka),
             broker_session_timeout=self.settings.session_timeout_seconds,
             broker_request_timeout=max(_REQUEST_SECONDS, self.settings.session_timeout_seconds),
+            broker_max_poll_interval=_FOREVER_SECONDS,
+            broker_commit_livelock_soft_timeout=_FOREVER_SECONDS,
             broker_heartbeat_interval=self.settings.session_timeout_seconds / 4,
             consumer_auto_offset_reset="earliest",
             consumer_max_fetch_size=MAX_REQUEST_BYTES,
             producer_acks=-1,
             producer_max_request_size=MAX_REQUEST_BYTES,
             stream_buffer_maxsize=self.settings.max_window,
+            stream_processing_timeout=_FOREVER_SECONDS,
             stream_wait_empty=False,
             store="memory://",
             topic_disable_leader=True,
@@ -174,10 +184,10 @@ class FaustDelivery:
             async for events in taken:
                 while events and not self._draining:
                     events = await self._still_ours(events)
-                    window, events = events[: self._size.events], events[self._size.events :]
-                    if window:
-                        async with self._in_flight:
-                            await self._deliver(window)
+                    most = self._breaker.most(self._size.events)
+                    async with self._in_flight:
+                        if await self._deliver(events[:most]):
+                            events = events[most:]
         except asyncio.CancelledError:
             raise
         except Exception as error:  # noqa: BLE001 - becomes the exit code of the process
@@ -185,8 +195,12 @@ class FaustDelivery:
                 self._failed.set_exception(_translated(error))
 
     async def _still_ours(self, events: Sequence[Any]) -> Sequence[Any]:
-        """Leave out what was taken before a rebalance: its next owner starts at what is committed."""
-        while self._app.rebalancing and not self._draining:
+        """
+        Wait until events may be answered, and leave out what was taken before a rebalance.
+
+        Its next owner starts at what is committed.
+        """
+        while (self._app.rebalancing or self._breaker.waits()) and not self._draining:
             await asyncio.sleep(_TICK_SECONDS)
         if self._draining:
             return []
@@ -199,12 +213,17 @@ class FaustDelivery:
             pass
         self._partitions.released()
 
-    async def _deliver(self, events: Sequence[Any]) -> None:
+    async def _deliver(self, events: Sequence[Any]) -> bool:
+        """Answer and deliver; whether it was: an open circuit keeps them for later."""
+        if not events:
+            return True
         with self.watchdog:
             started = time.perf_counter()
             records = [_record(event) for event in events]
             loop = asyncio.get_running_loop()
             window = await loop.run_in_executor(self._executor, self.answer, records)
+            if not self._breaker.admits(window):
+                return False
             answered = time.perf_counter()
             await self._send(
                 [message for outcome in window.outcomes for message in outcome.messages]
@@ -219,6 +238,7 @@ class FaustDelivery:
         self._events += len(events)
         self._partitions.answered(records)
         self.metrics.count(window, self._size.events)
+        return True
 
     async def _send(self, messages: Sequence[Outbound]) -> None:
         confirmations = await asyncio.gather(

@@ -13,6 +13,7 @@ from artefacts.graphs import Encoders
 from artefacts.store import Store
 from runtime.announcements import Announcements
 from runtime.health import Health
+from runtime.retrying import BackOff, retry
 from runtime.settings import KafkaSettings, SharedSettings
 from schemas.errors import ConfigurationError, RoomstreamError, TryAgain
 from schemas.events import ReleaseAnnouncement
@@ -21,7 +22,7 @@ from workers.metrics import WorkerMetrics
 _log = structlog.get_logger(__name__)
 
 _POLL_SECONDS = 0.25
-_RETRY_SECONDS = 5.0
+_BACK_OFF = BackOff(first_seconds=1.0, most_seconds=15.0)
 
 
 class LiveModel:
@@ -54,26 +55,32 @@ class LiveModel:
         self._threads = threads
         self._encoders = Encoders()
         self._classifier: Classifier | None = None
+        self._failures, self._retry_at = 0, 0.0
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._follow, name="live-model", daemon=True)
         self.failure: Exception | None = None
 
-    def start(self, wait_seconds: float) -> None:
+    def start(self, wait_seconds: float, stop: threading.Event | None = None) -> None:
         """
         Load the release that is live, waiting for its announcement, then follow newer ones.
+
+        Args:
+            wait_seconds: How long to wait for the announcement, and for a store that is out of reach.
+            stop: Ends the wait.
 
         Raises:
             ReleaseError: None was announced in time, or it cannot be served.
             StoreError: It cannot be fetched.
+            Stopped: The process was told to stop.
             TryAgain: The broker cannot be reached.
         """
-        live = self._announcements.wait_for("live", wait_seconds)
+        live = self._announcements.wait_for("live", wait_seconds, stop)
         if live is None:
             raise ReleaseMissing(
                 f"No live release was announced within {wait_seconds:g} s. Make one with "
                 "'roomstream base import', or announce one with 'roomstream releases promote'."
             )
-        self._swap(live, "initial")
+        retry(lambda: self._swap(live, "initial"), stop or threading.Event(), wait_seconds)
         self._thread.start()
 
     def current(self) -> Classifier:
@@ -104,9 +111,10 @@ class LiveModel:
         try:
             while not self._closed.is_set():
                 newest = self._announcements.newest("live", _POLL_SECONDS)
-                pending = newest or pending
-                if pending is not None and self._take_up(pending):
-                    pending = None
+                if newest is not None:
+                    pending, self._failures, self._retry_at = newest, 0, 0.0
+                if pending is not None and time.monotonic() >= self._retry_at:
+                    pending = None if self._take_up(pending) else pending
         except Exception as error:  # noqa: BLE001 - whatever it is, the worker must not go on silently
             self.failure = error
             self._health.set("release", False, f"announcements can no longer be followed: {error}")
@@ -119,8 +127,14 @@ class LiveModel:
         try:
             self._swap(announcement, "loaded")
         except StoreError as error:
-            _log.warning("release cannot be fetched: trying again", why=str(error))
-            self._closed.wait(_RETRY_SECONDS)
+            self._failures += 1
+            wait = _BACK_OFF.wait_seconds(self._failures)
+            self._retry_at = time.monotonic() + wait
+            _log.warning(
+                "release cannot be fetched: trying again",
+                why=str(error),
+                in_seconds=round(wait, 1),
+            )
             return False
         except (ReleaseError, ConfigurationError) as error:
             self._metrics.reloads.labels("refused").inc()

@@ -74,6 +74,16 @@ class WorkerMetrics:
             buckets=_STAGE_BUCKETS,
             registry=self.registry,
         )
+        self.circuit_open = Gauge(
+            "roomstream_worker_circuit_open",
+            "1 while so many listings fail that none is delivered, else 0.",
+            registry=self.registry,
+        )
+        self.circuit_trips = Counter(
+            "roomstream_worker_circuit_trips",
+            "How often the circuit opened.",
+            registry=self.registry,
+        )
         self._lags: set[int] = set()
         self._show_zeros()
 

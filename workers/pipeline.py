@@ -56,12 +56,14 @@ class Window:
     What became of a window.
 
     Attributes:
+        release: The release that answered.
         outcomes: One a record, in order.
         stage_seconds: Time by stage.
         real_tokens: Tokens of the texts.
         padded_tokens: Tokens through the encoder, padding included.
     """
 
+    release: str = ""
     outcomes: list[Outcome] = field(default_factory=list)
     stage_seconds: dict[str, float] = field(default_factory=dict)
     real_tokens: int = 0
@@ -105,7 +107,7 @@ class Pipeline:
         Returns:
             One outcome a record, in order.
         """
-        window = Window()
+        window = Window(classifier.manifest.release)
         started = time.perf_counter()
         decoded = [self._decode(record) for record in records]
         window.stage_seconds["decode"] = time.perf_counter() - started

@@ -8,6 +8,7 @@ import structlog
 
 from runtime.health import Health, Port
 from runtime.records import Record
+from runtime.retrying import retry
 from runtime.settings import KafkaSettings, SharedSettings, env_name, settings_environment
 from runtime.stopping import stop_on_signals
 from runtime.supervisor import Child, Supervisor
@@ -37,6 +38,7 @@ def run_worker(kafka: KafkaSettings, shared: SharedSettings, worker: WorkerSetti
         The exit code of the process.
 
     Raises:
+        Stopped: It was told to stop before it had begun.
         RoomstreamError: What is wrong with the world; carries the exit code.
     """
     if worker.processes > 1:
@@ -47,7 +49,7 @@ def run_worker(kafka: KafkaSettings, shared: SharedSettings, worker: WorkerSetti
 def _serve(kafka: KafkaSettings, shared: SharedSettings, worker: WorkerSettings) -> int:
     stop = stop_on_signals()
     metrics = WorkerMetrics()
-    health = Health("release", "partitions")
+    health = Health("release", "partitions", "circuit")
     port = Port(
         shared.listen_host,
         worker.metrics_port,
@@ -56,10 +58,11 @@ def _serve(kafka: KafkaSettings, shared: SharedSettings, worker: WorkerSettings)
         env_name(WorkerSettings, "metrics_port"),
     )
     try:
-        require_topics(kafka, shared.topic_prefix)
-        model = LiveModel(kafka, shared, metrics, health, worker.threads)
+        wait = worker.release_wait_seconds
+        retry(lambda: require_topics(kafka, shared.topic_prefix), stop, wait)
+        model = retry(lambda: LiveModel(kafka, shared, metrics, health, worker.threads), stop, wait)
         try:
-            model.start(worker.release_wait_seconds)
+            model.start(wait, stop)
             pipeline = Pipeline(shared.topic_prefix, worker.review_share)
 
             def answer(records: Sequence[Record]) -> Window:
@@ -76,6 +79,7 @@ def _serve(kafka: KafkaSettings, shared: SharedSettings, worker: WorkerSettings)
                 metrics,
                 health,
                 Watchdog(worker.watchdog_seconds),
+                lambda: model.current().manifest.release,
             ).run(stop)
         finally:
             model.close()

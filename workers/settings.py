@@ -74,7 +74,11 @@ class WorkerSettings(Settings):
     ] = 0.02
     release_wait_seconds: Annotated[
         float,
-        Field(ge=0, description="How long to wait at start for a release to be announced."),
+        Field(
+            ge=0,
+            description="How long to wait at start for a release to be announced, and for brokers and a "
+            "store that are out of reach.",
+        ),
     ] = 60
     session_timeout_seconds: Annotated[
         float,
@@ -93,6 +97,25 @@ class WorkerSettings(Settings):
             "longer, end the process with exit code 75.",
         ),
     ] = 60
+
+    circuit_share: Annotated[
+        float,
+        Field(
+            gt=0,
+            le=1,
+            description="When a larger share of the last listings fails for what may be mended, such as "
+            "a broken release, the worker pauses instead of sending them to the dead-letter topic. 1 "
+            "switches this off.",
+        ),
+    ] = 0.5
+    circuit_events: Annotated[
+        int, Field(ge=1, le=100_000, description="How many of the last listings that share is of.")
+    ] = 100
+
+    @property
+    def poll_interval_seconds(self) -> float:
+        """How long a member of the group may take between two polls: the watchdog ends it before."""
+        return max(2 * self.watchdog_seconds, self.session_timeout_seconds)
 
     def consumer_group(self, prefix: str) -> str:
         """The group's name on the broker: deployments with other topics share none."""

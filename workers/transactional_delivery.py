@@ -12,7 +12,7 @@ its dead self at once, and fences it if it is not dead.
 import re
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
@@ -33,11 +33,12 @@ from runtime.dead_letters import shortened
 from runtime.health import Health
 from runtime.kafka import MAX_REQUEST_BYTES, kafka_arguments, require_transactions
 from runtime.records import Outbound, Record, polled
+from runtime.retrying import BackOff, retry
 from runtime.settings import KafkaSettings
-from runtime.supervisor import BackOff
 from runtime.watchdog import Watchdog
 from schemas.errors import TryAgain
 from schemas.topics import Topic
+from workers.breaker import Breaker
 from workers.metrics import WorkerMetrics
 from workers.pipeline import Answer
 from workers.settings import WorkerSettings
@@ -51,6 +52,7 @@ _TRANSACTION_SECONDS = 10
 _CLOSE_SECONDS = 2
 _FENCED = (ProducerFencedError, InvalidProducerEpochError, FencedInstanceIdError)
 _SESSIONS_LOST = 5
+_EVERYTHING = 2**31
 
 
 class Fenced(TryAgain):
@@ -71,6 +73,7 @@ class TransactionalDelivery:
         health: Its condition `partitions` is met once some are assigned and brokers are in reach.
         watchdog: Ends the process if a client hangs: a transaction waits without a limit when its
             coordinator dies.
+        live: Names the release that answers now.
     """
 
     kafka: KafkaSettings
@@ -80,6 +83,7 @@ class TransactionalDelivery:
     metrics: WorkerMetrics
     health: Health
     watchdog: Watchdog
+    live: Callable[[], str] = str
 
     def run(self, stop: threading.Event) -> None:
         """
@@ -88,10 +92,14 @@ class TransactionalDelivery:
         Raises:
             ConfigurationError: The brokers have no transactions.
             Fenced: Another process runs in this worker's slot.
+            Stopped: It was told to stop before it had begun.
             TryAgain: Session after session is lost, or the brokers stay out of reach.
         """
-        require_transactions(self.kafka, "exactly-once delivery", "WORKER_DELIVERY=at-least-once")
+        limit = self.settings.watchdog_seconds
+        purpose, instead = "exactly-once delivery", "WORKER_DELIVERY=at-least-once"
+        retry(lambda: require_transactions(self.kafka, purpose, instead), stop, limit)
         self._size = WindowSize(self.settings.latency_budget_seconds, self.settings.max_window)
+        self._breaker = Breaker(self.settings, self.live, self.metrics, self.health)
         self._events = self._lost = 0
         self._too_large = False
         back_off = BackOff()
@@ -99,9 +107,9 @@ class TransactionalDelivery:
             while not stop.is_set():
                 try:
                     self._serve(stop)
-                except _FENCED as error:
-                    raise self._fenced(error) from error
                 except KafkaError as error:
+                    if _is_fenced(error):
+                        raise self._fenced(error) from error
                     self._lose(error)
                     stop.wait(back_off.wait_seconds(self._lost))
         self.health.set("partitions", False, "draining")
@@ -119,11 +127,17 @@ class TransactionalDelivery:
                     self._observe(session)
 
     def _step(self, session: "_Session") -> None:
-        records, membership = session.poll(self._size.events)
+        if self._breaker.waits():
+            session.rest()
+            return
+        records, membership = session.poll(self._breaker.most(self._size.events))
         if not records:
             return
         started = time.perf_counter()
         window = self.answer(records)
+        if not self._breaker.admits(window):
+            session.put_back(records)
+            return
         answered = time.perf_counter()
         messages = [message for outcome in window.outcomes for message in outcome.messages]
         try:
@@ -193,6 +207,7 @@ class _Session:
                 isolation_level="read_committed",
                 auto_offset_reset="earliest",
                 allow_auto_create_topics=False,
+                max_poll_interval_ms=int(settings.poll_interval_seconds * 1000),
                 session_timeout_ms=int(settings.session_timeout_seconds * 1000),
                 heartbeat_interval_ms=int(settings.session_timeout_seconds * 250),
                 fetch_max_wait_ms=50,
@@ -212,13 +227,38 @@ class _Session:
         Raises:
             KafkaError: The consumer has left its group.
         """
-        records = polled(
-            self._consumer.poll(timeout_ms=int(_POLL_SECONDS * 1000), max_records=most)
-        )
+        self._consumer.resume(*self._consumer.paused())
+        records = self._polled(most)
         membership = self._consumer.group_metadata()
         if records and (membership.generation_id < 0 or not membership.member_id):
             raise KafkaError("The consumer lost its membership while it polled.")
         return records, membership
+
+    def rest(self) -> None:
+        """Take nothing, but remain in the group: poll with every partition paused."""
+        if self._consumer.assignment() - self._consumer.paused():
+            # What kafka-python has unpacked of a partition that is then paused, it may never give out
+            # again: nothing may be left of it.
+            self.put_back(self._polled(_EVERYTHING, seconds=0))
+            self._consumer.pause(*self._consumer.assignment())
+        # A rebalance brings partitions that are not paused.
+        self.put_back(self._polled(_EVERYTHING))
+
+    def put_back(self, records: Sequence[Record]) -> None:
+        """
+        Let records that were polled and not delivered come again.
+
+        Do so before the next poll: after a rebalance, others may have answered them.
+        """
+        first = {
+            TopicPartition(record.topic, record.partition): record.offset
+            for record in reversed(records)
+        }
+        for place in first.keys() & self._consumer.assignment():
+            self._consumer.seek(place, first[place])
+
+    def _polled(self, most: int, seconds: float = _POLL_SECONDS) -> list[Record]:
+        return polled(self._consumer.poll(timeout_ms=int(seconds * 1000), max_records=most))
 
     def deliver(
         self, messages: Sequence[Outbound], records: Sequence[Record], membership: Any
@@ -256,6 +296,11 @@ class _Session:
         """Leave; what is not committed is aborted by the next session of this slot."""
         self._producer.close(timeout=_CLOSE_SECONDS)
         self._consumer.close(autocommit=False, timeout_ms=_CLOSE_SECONDS * 1000)
+
+
+def _is_fenced(error: KafkaError) -> bool:
+    """Whether a client was fenced; what kafka-python raises after the first time only names it."""
+    return any(isinstance(each, _FENCED) for each in (error, *error.args))
 
 
 def _following(records: Sequence[Record]) -> dict[TopicPartition, OffsetAndMetadata]:

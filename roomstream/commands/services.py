@@ -8,6 +8,7 @@ import typer
 from roomstream.options import with_settings
 from runtime.logs import configure_logs
 from runtime.settings import KafkaSettings, SharedSettings
+from runtime.stopping import Stopped
 from schemas.errors import ExitCode, RoomstreamError
 from trainer.settings import TrainerSettings
 from workers.settings import WorkerSettings
@@ -53,6 +54,9 @@ def _ended(run: Callable[[], int], extra: str) -> int:
     """Run a service; what ends it is a log line and an exit code."""
     try:
         return run()
+    except Stopped:
+        _log.info("stopped before it had begun")
+        return ExitCode.DONE
     except RoomstreamError as error:
         _log.error("ended", why=str(error), exit_code=int(error.exit_code))
         return error.exit_code

@@ -36,6 +36,7 @@ class StoreBattery:
     def test_a_missing_blob_is_told(self, store: Store) -> None:
         """The message names the file, the store and the next step."""
         blob = Blob.of(b"abc")
+        overwrite(store, "releases/r-1.json", b"{}")
 
         with pytest.raises(
             ReleaseMissing, match=f"{blob.digest} is not in the store {store.address}"

@@ -7,13 +7,11 @@ import time
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from runtime.supervisor import BackOff, Child, Supervisor
+from runtime.supervisor import Child, Patience, Supervisor
 from tests.processes import gone, python, said, start, within
 
-QUICK = BackOff(first_seconds=0.05, most_seconds=0.2, failures=3)
+QUICK = Patience(first_seconds=0.05, most_seconds=0.2, failures=3)
 FOREVER = "import time; time.sleep(60)"
 DRAINS = """
     import signal, sys, time
@@ -187,19 +185,3 @@ def test_a_childs_standard_error_goes_to_its_log(file: Path) -> None:
 
     assert Running(child).ended() == 1
     assert file.read_text() == "oops\n" * QUICK.failures
-
-
-@given(
-    first=st.floats(0.01, 5),
-    most=st.floats(5, 60),
-    failures=st.lists(st.integers(1, 10_000), min_size=2, max_size=2),
-)
-def test_the_wait_grows_up_to_its_limit(first: float, most: float, failures: list[int]) -> None:
-    """It doubles with every failure, with a fifth of jitter, however many there were."""
-    back_off = BackOff(first, most)
-    fewer, more = sorted(failures)
-    for count in (fewer, more):
-        expected = min(most, first * 2 ** min(count - 1, 60))
-        assert 0.8 * expected <= back_off.wait_seconds(count) <= 1.2 * expected
-
-    assert back_off.wait_seconds(fewer) / 1.2 <= back_off.wait_seconds(more) / 0.8

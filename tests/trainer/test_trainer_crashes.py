@@ -101,7 +101,7 @@ def test_killed_anywhere_every_label_is_learned_once(deployment: Deployment) -> 
 
 
 def test_a_full_store_is_told_and_left_whole(on_embedded: Deployment, tmp_path: Path) -> None:
-    """Publishing ends with 75; nothing half-written is there; with space the release comes."""
+    """After its limit it ends with 75; nothing half-written is there; with space the release comes."""
     with tiny_disk(tmp_path / "small", "512k") as disk:
         on_embedded.shared = on_embedded.shared.model_copy(update={"store": f"file://{disk}"})
         on_embedded.store = type(on_embedded.store)(on_embedded.shared.store)
@@ -109,7 +109,7 @@ def test_a_full_store_is_told_and_left_whole(on_embedded: Deployment, tmp_path: 
         before = {path for path in disk.rglob("*") if path.is_file()}
         _fill(disk / "ballast")
         on_embedded.send(*(labelled(number) for number in learned_numbers(40)))
-        code = on_embedded.run(**QUICK)
+        code = on_embedded.run(**QUICK, publish_limit_seconds=1)
         (ended,) = on_embedded.logs("ended")
         after = {path for path in disk.rglob("*") if path.is_file()} - {disk / "ballast"}
         (disk / "ballast").unlink()
@@ -197,7 +197,7 @@ def test_an_unreachable_broker_is_worth_another_try(tmp_path: Path) -> None:
     """It ends with 75 and names the address."""
     kafka = load(KafkaSettings, bootstrap_servers="127.0.0.1:1")
     with Deployment(kafka, "", tmp_path) as deployment:
-        assert deployment.run() == 75
+        assert deployment.run(release_wait_seconds=0.5) == 75
         assert "127.0.0.1:1" in deployment.logs("ended")[-1]["why"]
 
 

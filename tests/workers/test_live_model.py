@@ -21,6 +21,7 @@ from roomstream.live import make_live
 from runtime.announcements import announce
 from runtime.health import Health
 from runtime.logs import configure_logs
+from runtime.retrying import BackOff
 from runtime.settings import KafkaSettings, SharedSettings
 from schemas.errors import ExitCode
 from schemas.events import ReleaseAnnouncement
@@ -259,7 +260,7 @@ def test_a_store_out_of_reach_is_tried_again(
     store: Store,
 ) -> None:
     """A mount that is gone is no fault of the release: it is loaded once the store is back."""
-    monkeypatch.setattr(live_model, "_RETRY_SECONDS", 0.2)
+    monkeypatch.setattr(live_model, "_BACK_OFF", BackOff(0.1, 0.2))
     manifest = tiny_release(store, scale=9)
     path = Path(shared.store.removeprefix("file://")) / "releases" / f"{manifest.release}.json"
     data = path.read_bytes()
@@ -284,7 +285,7 @@ def test_a_newer_release_ends_the_wait_for_one_out_of_reach(
     store: Store,
 ) -> None:
     """What was announced last counts: a release that cannot be fetched does not block it."""
-    monkeypatch.setattr(live_model, "_RETRY_SECONDS", 0.2)
+    monkeypatch.setattr(live_model, "_BACK_OFF", BackOff(0.1, 0.2))
     manifest = tiny_release(store, scale=9)
     path = Path(shared.store.removeprefix("file://")) / "releases" / f"{manifest.release}.json"
     path.unlink()

@@ -69,7 +69,7 @@ def test_letters_are_answered_once_the_world_is_mended(
     name = Topic.LISTINGS.named(topics)
     first = send(kafka_settings, name, [*listings(30), *dying()])
     read_until(kafka_settings, topics, Topic.DEAD, lambda found: len(found) >= BROKEN + 2)
-    mended = tiny_release(store, breaks=False).release
+    mended = tiny_release(store, breaks_on="nothing").release
     make_live(kafka_settings, shared, mended, "no longer breaks")
     eventually(lambda: mended in str(worker.metric("live_release_info")), "the mended release")
 

@@ -248,10 +248,10 @@ def test_an_occupied_port_is_named(fleet: Fleet) -> None:
 
 
 def test_a_broker_out_of_reach_is_named(shared: SharedSettings, tmp_path: Path) -> None:
-    """A supervisor tries again: exit code 75."""
+    """After the wait that it was given, a supervisor tries again: exit code 75."""
     kafka = KafkaSettings(bootstrap_servers=f"127.0.0.1:{own_port()}")
     fleet = Fleet(kafka, shared, tmp_path)
-    code, why = _ended(fleet.start(ready=False))
+    code, why = _ended(fleet.start(ready=False, WORKER_RELEASE_WAIT_SECONDS="1"))
 
     assert code == ExitCode.TRY_AGAIN
     assert kafka.bootstrap_servers in why
