@@ -14,6 +14,7 @@ import argparse
 import asyncio
 import contextlib
 import json
+import logging
 import multiprocessing
 import os
 import statistics
@@ -23,7 +24,6 @@ import uuid
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
@@ -31,7 +31,7 @@ from kafka import KafkaProducer
 from rich.console import Console
 from rich.progress import track
 
-from bench.serving import machine
+from bench.machine import machine
 from roomstream.brokers import KafkaNode
 from runtime.health import Health
 from runtime.kafka import addresses, kafka_arguments
@@ -189,14 +189,16 @@ def prepared(servers: str, events: int, payload_bytes: int) -> Course:
 
 
 def measured(ways: Sequence[Way], course: Course, rounds: int) -> dict[Way, list[float]]:
-    """Seconds of every round by way, interleaved, each in a fresh process."""
+    """Seconds of every round by way, interleaved, each in a fresh process; one round warms Kafka up."""
     seconds: dict[Way, list[float]] = {way: [] for way in ways}
     console = Console(stderr=True)
-    for _ in track(range(rounds), "Measuring", console=console, transient=True):
+    for number in track(range(rounds + 1), "Measuring", console=console, transient=True):
         for way in ways:
             fresh = multiprocessing.get_context("spawn")
             with ProcessPoolExecutor(1, mp_context=fresh) as process:
-                seconds[way].append(process.submit(seconds_of, way, course).result())
+                own = process.submit(seconds_of, way, course).result()
+            if number:
+                seconds[way].append(own)
     return seconds
 
 
@@ -261,9 +263,7 @@ def main() -> None:
         "events": given.events,
         "bytes": given.payload_bytes,
         "rounds": given.rounds,
-        "load": round(os.getloadavg()[2], 1),
-        **machine(),
-        **{name: version(name) for name in ("kafka-python", "aiokafka", "faust-streaming", "crc32c")},
+        **machine("kafka-python", "aiokafka", "faust-streaming", "crc32c"),
     }
     Console(soft_wrap=True, highlight=False).print(markdown(found, about), markup=False)
     if given.json:

@@ -49,6 +49,7 @@ _POLL_SECONDS = 0.2
 _DELIVERY_SECONDS = 15
 _TRANSACTION_SECONDS = 10
 _CLOSE_SECONDS = 2
+_BATCH_BYTES = 128 * 1024  # a window fits: each send after a full batch would wake the sender's thread
 _FENCED = (ProducerFencedError, InvalidProducerEpochError, FencedInstanceIdError)
 _SESSIONS_LOST = 5
 
@@ -179,7 +180,7 @@ class _Session:
             transaction_timeout_ms=_TRANSACTION_SECONDS * 1000,
             max_block_ms=_DELIVERY_SECONDS * 1000,
             max_request_size=MAX_REQUEST_BYTES,
-            linger_ms=5,
+            batch_size=_BATCH_BYTES,
         )
         try:
             # First: it ends what a dead self has left open, and with it the wait for its offsets.
