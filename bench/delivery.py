@@ -14,7 +14,6 @@ import argparse
 import asyncio
 import contextlib
 import json
-import logging
 import multiprocessing
 import os
 import statistics
@@ -122,7 +121,7 @@ def seconds_of(way: Way, course: Course) -> float:
 def _engine(way: Way, course: Course) -> float:
     stop = threading.Event()
     metrics = Stopwatch(course.events, stop)
-    engine = {FAUST: FaustDelivery, TRANSACTIONAL: TransactionalDelivery}[way.name]
+    engine = FaustDelivery if way.name == FAUST else TransactionalDelivery
     classified = Topic.CLASSIFIED.named(course.prefix)
 
     def answer(records: Sequence[Record]) -> Window:

@@ -131,7 +131,12 @@ def main() -> None:
     texts = texts_of(given.listings, given.texts)
     seconds = measured(ways(loaded(given.model), texts), texts, given.rounds)
     found = figures(seconds, len(texts))
-    about = {"model": given.model, "texts": len(texts), "rounds": given.rounds, **machine("onnxruntime")}
+    about = {
+        "model": given.model,
+        "texts": len(texts),
+        "rounds": given.rounds,
+        **machine("onnxruntime"),
+    }
     table = Table("one thread", "share of the ceiling", "spread", "texts/s")
     for name, row in found.items():
         spread = f"{row['share_least']:.2f} to {row['share_most']:.2f}"

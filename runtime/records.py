@@ -1,6 +1,6 @@
 """The shapes that both services move: a message as it came in, a message to send."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +20,8 @@ class Record:
         offset: Its offset in the partition.
         key: The bytes of the key, if any.
         value: The bytes of the value; None is a tombstone.
-        headers: Name and bytes, in order; a name may repeat.
+        headers: Name and bytes, in order; a name may repeat. Kafka lets a header have no value: it
+            reads as empty, since kafka-python sends no null.
         timestamp_ms: Milliseconds since 1970, as the broker or producer set it.
     """
 
@@ -42,10 +43,21 @@ class Outbound:
     value: bytes | None
     headers: HeaderTuple
 
+    @property
+    def most_bytes(self) -> int:
+        """It takes no more on the wire."""
+        headers = sum(4 * len(name) + len(value) + 20 for name, value in self.headers)
+        return len(self.key or b"") + len(self.value or b"") + headers + 100
+
 
 def forwarded(headers: HeaderTuple) -> HeaderTuple:
     """The headers of an input that travel to its outputs: all but the schema, such as traceparent."""
     return tuple(header for header in headers if header[0] != SCHEMA_HEADER)
+
+
+def valued(headers: Iterable[tuple[str, bytes | None]]) -> HeaderTuple:
+    """Headers as a client brought them, with empty bytes for those that have no value."""
+    return tuple((name, value or b"") for name, value in headers)
 
 
 def polled(batches: Mapping[Any, Sequence[Any]]) -> list[Record]:
@@ -57,7 +69,7 @@ def polled(batches: Mapping[Any, Sequence[Any]]) -> list[Record]:
             record.offset,
             record.key,
             record.value,
-            tuple(record.headers or ()),
+            valued(record.headers or ()),
             record.timestamp,
         )
         for batch in batches.values()

@@ -29,7 +29,7 @@ from kafka.errors import (
 from kafka.structs import OffsetAndMetadata, TopicPartition
 
 from runtime.broker_watch import BrokerWatch
-from runtime.dead_letters import shortened
+from runtime.dead_letters import fitting
 from runtime.health import Health
 from runtime.kafka import MAX_REQUEST_BYTES, kafka_arguments, require_transactions
 from runtime.records import Outbound, Record, polled
@@ -49,13 +49,23 @@ _POLL_SECONDS = 0.2
 _DELIVERY_SECONDS = 15
 _TRANSACTION_SECONDS = 10
 _CLOSE_SECONDS = 2
-_BATCH_BYTES = 128 * 1024  # a window fits: each send after a full batch would wake the sender's thread
+_BATCH_BYTES = (
+    128 * 1024
+)  # a window fits: each send after a full batch would wake the sender's thread
 _FENCED = (ProducerFencedError, InvalidProducerEpochError, FencedInstanceIdError)
 _SESSIONS_LOST = 5
 
 
 class Fenced(TryAgain):
     """Another process has taken this worker's slot."""
+
+
+class _Refused(KafkaError):  # type: ignore[misc] # kafka-python ships no types
+    """The brokers refuse a message as too large: the smallest of them takes at most `most_bytes`."""
+
+    def __init__(self, most_bytes: int) -> None:
+        super().__init__(f"A message of {most_bytes} bytes is too large for its topic.")
+        self.most_bytes = most_bytes
 
 
 @dataclass
@@ -94,7 +104,7 @@ class TransactionalDelivery:
         require_transactions(self.kafka)
         self._size = WindowSize(self.settings.latency_budget_seconds, self.settings.max_window)
         self._events = self._lost = 0
-        self._too_large = False
+        self._below_bytes = MAX_REQUEST_BYTES
         back_off = BackOff()
         with closing(BrokerWatch(self.kafka, self.settings.watchdog_seconds)) as self._brokers:
             while not stop.is_set():
@@ -126,20 +136,23 @@ class TransactionalDelivery:
         started = time.perf_counter()
         window = self.answer(records)
         answered = time.perf_counter()
-        messages = [message for outcome in window.outcomes for message in outcome.messages]
+        messages = [
+            fitting(message, self._below_bytes)
+            for outcome in window.outcomes
+            for message in outcome.messages
+        ]
         try:
-            session.deliver(self._fitting(messages), records, membership)
-        except MessageSizeTooLargeError:
-            self._too_large = True  # the window comes again, and is cut to what fits
+            session.deliver(messages, records, membership)
+        except _Refused as refused:
+            self._below_bytes = (
+                refused.most_bytes
+            )  # the window comes again, and what is as large is cut
             raise
         window.stage_seconds["deliver"] = time.perf_counter() - answered
         self._size.measured(len(records), time.perf_counter() - started)
         self._events += len(records)
-        self._lost, self._too_large = 0, False
+        self._lost = 0
         self.metrics.count(window, self._size.events)
-
-    def _fitting(self, messages: Sequence[Outbound]) -> Sequence[Outbound]:
-        return [shortened(message) for message in messages] if self._too_large else messages
 
     def _observe(self, session: "_Session") -> None:
         lags, fault = session.lags(), self._brokers.fault
@@ -228,7 +241,7 @@ class _Session:
         Commit messages and the offsets of their inputs together.
 
         Raises:
-            MessageSizeTooLargeError: The brokers refuse a message; nothing was committed.
+            _Refused: The brokers refuse a message as too large; nothing was committed.
             KafkaError: Nothing was committed, or it is not known: this session must end.
         """
         producer = self._producer
@@ -240,6 +253,13 @@ class _Session:
             for message in messages
         ]
         producer.flush(timeout=_DELIVERY_SECONDS)
+        refused = [
+            message.most_bytes
+            for message, confirmation in zip(messages, sent, strict=True)
+            if isinstance(confirmation.exception, MessageSizeTooLargeError)
+        ]
+        if refused:
+            raise _Refused(min(refused))
         for confirmation in sent:
             confirmation.get(timeout=_DELIVERY_SECONDS)
         producer.send_offsets_to_transaction(_following(records), membership)
