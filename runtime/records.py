@@ -1,6 +1,6 @@
 """The shapes that both services move: a message as it came in, a message to send."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,9 +55,9 @@ def forwarded(headers: HeaderTuple) -> HeaderTuple:
     return tuple(header for header in headers if header[0] != SCHEMA_HEADER)
 
 
-def valued(headers: Iterable[tuple[str, bytes | None]]) -> HeaderTuple:
+def valued(headers: Collection[tuple[str, bytes | None]]) -> HeaderTuple:
     """Headers as a client brought them, with empty bytes for those that have no value."""
-    return tuple((name, value or b"") for name, value in headers)
+    return tuple([(name, value or b"") for name, value in headers]) if headers else ()
 
 
 def polled(batches: Mapping[Any, Sequence[Any]]) -> list[Record]:
@@ -69,7 +69,7 @@ def polled(batches: Mapping[Any, Sequence[Any]]) -> list[Record]:
             record.offset,
             record.key,
             record.value,
-            valued(record.headers or ()),
+            valued(record.headers),
             record.timestamp,
         )
         for batch in batches.values()
