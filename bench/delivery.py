@@ -13,6 +13,7 @@ and each ratio is the median over the rounds, since machines are noisy: compare 
 import argparse
 import asyncio
 import contextlib
+import gc
 import json
 import multiprocessing
 import os
@@ -113,6 +114,7 @@ class Stopwatch(WorkerMetrics):
 
 def seconds_of(way: Way, course: Course) -> float:
     """Move all events once, as a group of its own; the seconds from the first window to the last."""
+    gc.freeze()  # as a worker does
     if way.name == PLAIN:
         return asyncio.run(_plain(way, course))
     return _engine(way, course)

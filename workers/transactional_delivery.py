@@ -281,7 +281,8 @@ class _Session:
 
 def _following(records: Sequence[Record]) -> dict[TopicPartition, OffsetAndMetadata]:
     """The next offset of each partition after some records, which are in order."""
+    last = {(record.topic, record.partition): record.offset for record in records}
     return {
-        TopicPartition(record.topic, record.partition): OffsetAndMetadata(record.offset + 1, "", -1)
-        for record in records
+        TopicPartition(*place): OffsetAndMetadata(offset + 1, "", -1)
+        for place, offset in last.items()
     }
