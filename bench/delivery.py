@@ -256,16 +256,16 @@ def main() -> None:
         Way(PLAIN, 1000),
         *(Way(name, window) for name in (TRANSACTIONAL, FAUST) for window in given.windows),
     ]
-    with kafka_node(given.bootstrap_servers) as servers:
-        course = prepared(servers, given.events, given.payload_bytes)
-        seconds = measured(ways, course, given.rounds)
-    found = figures(seconds, given.events)
     about: dict[str, str | int | float] = {
         "events": given.events,
         "bytes": given.payload_bytes,
         "rounds": given.rounds,
         **machine("kafka-python", "aiokafka", "faust-streaming", "crc32c"),
     }
+    with kafka_node(given.bootstrap_servers) as servers:
+        course = prepared(servers, given.events, given.payload_bytes)
+        seconds = measured(ways, course, given.rounds)
+    found = figures(seconds, given.events)
     Console(soft_wrap=True, highlight=False).print(markdown(found, about), markup=False)
     if given.json:
         given.json.write_text(json.dumps({"about": about, "figures": found}, indent=2) + "\n")

@@ -49,9 +49,9 @@ _POLL_SECONDS = 0.2
 _DELIVERY_SECONDS = 15
 _TRANSACTION_SECONDS = 10
 _CLOSE_SECONDS = 2
-_BATCH_BYTES = (
-    128 * 1024
-)  # a window fits: each send after a full batch would wake the sender's thread
+# Most windows fit: each send after a full batch would wake the sender's thread. Not over the limit of any
+# topic that takes our messages, since kafka-python loses track of a batch that it has to split.
+_BATCH_BYTES = 64 * 1024
 _FENCED = (ProducerFencedError, InvalidProducerEpochError, FencedInstanceIdError)
 _SESSIONS_LOST = 5
 
