@@ -8,11 +8,11 @@ ARGS ?=
 PACKAGES := schemas artefacts runtime workers trainer roomstream
 SOURCES := pyproject.toml README.md LICENSE $(shell find $(PACKAGES) -type f -not -path '*/__pycache__/*')
 
-.PHONY: help install demo test check bench clean
+.PHONY: help install demo test check bench bench-delivery bench-audit clean
 .DEFAULT_GOAL := help
 
 help:  ## Show this list
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 18
 
 install: $(VENV)/.wheel  ## Make .venv with everything that roomstream and its tests need
 
@@ -30,7 +30,13 @@ check: install  ## Lint, types, layers, and that generated files are current
 	$(BIN)/roomstream schemas export --check schemas
 
 bench: install  ## Measure against ONNX Runtime alone (make bench ARGS="--listings my-listings.csv.gz")
-	$(BIN)/python bench/serving.py $(ARGS)
+	$(BIN)/python -m bench.serving $(ARGS)
+
+bench-delivery: install  ## Measure both delivery engines against plain aiokafka on a real Kafka
+	$(BIN)/python -m bench.delivery $(ARGS)
+
+bench-audit: install  ## Time the audit over a million listings on a real Kafka
+	$(BIN)/python -m bench.audit $(ARGS)
 
 clean:  ## Remove .venv and everything that was built
 	rm -rf $(VENV) dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

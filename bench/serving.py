@@ -11,16 +11,12 @@ ratios, not seconds.
 
 import argparse
 import json
-import os
-import platform
 import statistics
 import time
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 
-import onnxruntime
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
@@ -28,6 +24,7 @@ from rich.table import Table
 from artefacts.batching import token_budget_batches
 from artefacts.classifier import Classifier
 from artefacts.graphs import padded
+from bench.machine import machine
 from roomstream.generated_listings import generated_messages
 from roomstream.listing_wording import ROOM_TYPES
 from roomstream.listings import read_listings
@@ -122,22 +119,6 @@ def figures(seconds: dict[str, list[float]], texts: int) -> dict[str, dict[str, 
     return found
 
 
-def machine() -> dict[str, str | int]:
-    """What it was measured on."""
-    model = [
-        line.partition(":")[2].strip()
-        for line in Path("/proc/cpuinfo").read_text().splitlines()
-        if line.startswith("model name")
-    ]
-    return {
-        "processor": next(iter(model), platform.processor()),
-        "cores": len(os.sched_getaffinity(0)),
-        "python": platform.python_version(),
-        "onnxruntime": onnxruntime.__version__,
-        "at": datetime.now(UTC).isoformat(timespec="seconds"),
-    }
-
-
 def main() -> None:
     """Measure, print a table, and write JSON where asked."""
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__.splitlines()[1])
@@ -150,7 +131,12 @@ def main() -> None:
     texts = texts_of(given.listings, given.texts)
     seconds = measured(ways(loaded(given.model), texts), texts, given.rounds)
     found = figures(seconds, len(texts))
-    about = {"model": given.model, "texts": len(texts), "rounds": given.rounds, **machine()}
+    about = {
+        "model": given.model,
+        "texts": len(texts),
+        "rounds": given.rounds,
+        **machine("onnxruntime"),
+    }
     table = Table("one thread", "share of the ceiling", "spread", "texts/s")
     for name, row in found.items():
         spread = f"{row['share_least']:.2f} to {row['share_most']:.2f}"

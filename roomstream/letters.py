@@ -113,7 +113,7 @@ class Sorter:
             return f"it came from {place}, a partition that is not there"
         if letter.original.value is None:
             return f"it holds no message, though it says it came from {place}"
-        if len(letter.original.value) > MAX_PAYLOAD_BYTES:
+        if max(len(letter.original.value), len(letter.original.key or b"")) > MAX_PAYLOAD_BYTES:
             return (
                 f"it is over the limit of {MAX_PAYLOAD_BYTES:,} bytes and may be cut short; the "
                 f"original was at {place}"

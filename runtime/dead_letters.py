@@ -6,15 +6,16 @@ message is changed: key, value and headers are as they were, ours begin with `de
 sent back is followed, in its partition, by a marker: no value, and a header with the letter's offset.
 """
 
+import re
 from dataclasses import dataclass
 from typing import Literal
 
+from runtime.kafka import MAX_REQUEST_BYTES
 from runtime.records import DEAD_PREFIX, HeaderTuple, Outbound, Record
 from schemas.codec import SCHEMA_HEADER
 from schemas.events import MAX_PAYLOAD_BYTES
 
 _REPLAYED = DEAD_PREFIX + "replayed"
-_MOST_DIGITS = 19
 
 Disposition = Literal["poison", "systemic"]
 """`poison` will never work as it is; `systemic` may work once the world is mended."""
@@ -148,23 +149,31 @@ def replayed_offset(record: Record) -> int | None:
     return _number(named[-1].decode("utf-8", "replace"), -1) if named else None
 
 
+def fitting(message: Outbound, below_bytes: int = MAX_REQUEST_BYTES) -> Outbound:
+    """A message as it is if it is smaller, else cut short: a compressed one may unpack to anything."""
+    return message if message.most_bytes < below_bytes else shortened(message)
+
+
 def shortened(message: Outbound) -> Outbound:
     """
     Make a message fit where the brokers refuse it as too large.
 
-    The headers that came with the input go. The bytes of a dead letter are cut to just above what is
-    accepted, so that sent back they are refused again; whoever needs the rest finds it at the
-    position in its headers.
+    The headers that came with the input go. Key and bytes of a dead letter are cut to just above what
+    is accepted, so that sent back it is refused again; whoever needs the rest finds it at the position
+    in its headers.
     """
     headers = tuple(
         header
         for header in message.headers
         if header[0].startswith(DEAD_PREFIX) or header[0] == SCHEMA_HEADER
     )
-    value, is_letter = message.value, any(name.startswith(DEAD_PREFIX) for name, _ in headers)
-    if value is not None and is_letter:
-        value = value[: MAX_PAYLOAD_BYTES + 1]
-    return Outbound(message.topic, message.key, value, headers)
+    if not any(name.startswith(DEAD_PREFIX) for name, _ in headers):
+        return Outbound(message.topic, message.key, message.value, headers)
+    return Outbound(message.topic, _start(message.key), _start(message.value), headers)
+
+
+def _start(data: bytes | None) -> bytes | None:
+    return data if data is None else data[: MAX_PAYLOAD_BYTES + 1]
 
 
 def _originals(headers: HeaderTuple) -> HeaderTuple:
@@ -177,6 +186,4 @@ def _attempts(headers: HeaderTuple) -> int:
 
 
 def _number(text: str | None, otherwise: int) -> int:
-    if text and len(text) <= _MOST_DIGITS and text.isascii() and text.isdigit():
-        return int(text)
-    return otherwise
+    return int(text) if text and re.fullmatch("[0-9]{1,19}", text) else otherwise

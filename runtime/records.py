@@ -1,6 +1,6 @@
 """The shapes that both services move: a message as it came in, a message to send."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,7 +23,8 @@ class Record:
         offset: Its offset in the partition.
         key: The bytes of the key, if any.
         value: The bytes of the value; None is a tombstone.
-        headers: Name and bytes, in order; a name may repeat.
+        headers: Name and bytes, in order; a name may repeat. Kafka lets a header have no value: it
+            reads as empty, since kafka-python sends no null.
         timestamp_ms: Milliseconds since 1970, as the broker or producer set it.
     """
 
@@ -45,6 +46,12 @@ class Outbound:
     value: bytes | None
     headers: HeaderTuple
 
+    @property
+    def most_bytes(self) -> int:
+        """It takes no more on the wire."""
+        headers = sum(4 * len(name) + len(value) + 20 for name, value in self.headers)
+        return len(self.key or b"") + len(self.value or b"") + headers + 100
+
 
 def forwarded(headers: HeaderTuple) -> HeaderTuple:
     """
@@ -59,6 +66,11 @@ def forwarded(headers: HeaderTuple) -> HeaderTuple:
     )
 
 
+def valued(headers: Collection[tuple[str, bytes | None]]) -> HeaderTuple:
+    """Headers as a client brought them, with empty bytes for those that have no value."""
+    return tuple([(name, value or b"") for name, value in headers]) if headers else ()
+
+
 def polled(batches: Mapping[Any, Sequence[Any]]) -> list[Record]:
     """What a poll of kafka-python brought, in order within each partition."""
     return [
@@ -68,7 +80,7 @@ def polled(batches: Mapping[Any, Sequence[Any]]) -> list[Record]:
             record.offset,
             record.key,
             record.value,
-            tuple((name, value or b"") for name, value in record.headers or ()),  # null is empty
+            valued(record.headers),
             record.timestamp,
         )
         for batch in batches.values()

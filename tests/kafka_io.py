@@ -1,8 +1,10 @@
 """Produce and consume in tests, the same on both brokers."""
 
+import asyncio
 import time
 from collections.abc import Callable, Iterable, Sequence
 
+from aiokafka import AIOKafkaProducer
 from kafka import KafkaProducer
 
 from roomstream.reading import TopicReader
@@ -12,6 +14,7 @@ from runtime.settings import KafkaSettings
 from schemas.codec import encode
 from schemas.events import Event
 from schemas.topics import Topic
+from tests.fuzzing import BOMB_BYTES, CODECS, Fuzzed
 
 Message = tuple[bytes | None, bytes | None, Sequence[tuple[str, bytes]]]
 
@@ -51,3 +54,34 @@ def read_until(
                 raise AssertionError(f"{topic}: {len(found)} records, not enough in time")
             found.extend(reader.poll())
     return found
+
+
+def send_fuzzed(kafka: KafkaSettings, topic: str, messages: Iterable[Fuzzed]) -> None:
+    """Send messages, each in a batch of its codec, and wait for the broker."""
+    asyncio.run(_send(kafka, topic, messages))
+
+
+async def _send(kafka: KafkaSettings, topic: str, messages: Iterable[Fuzzed]) -> None:
+    producers = {
+        codec: AIOKafkaProducer(
+            bootstrap_servers=kafka.bootstrap_servers,
+            compression_type=codec,
+            max_request_size=2 * BOMB_BYTES,
+            linger_ms=20,
+        )
+        for codec in CODECS
+    }
+    try:
+        for producer in producers.values():
+            await producer.start()
+        for message in messages:
+            await producers[message.codec].send(
+                topic,
+                message.value,
+                message.key,
+                timestamp_ms=message.timestamp_ms,
+                headers=list(message.headers),
+            )
+    finally:
+        for producer in producers.values():
+            await producer.stop()

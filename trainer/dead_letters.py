@@ -7,7 +7,7 @@ import structlog
 from kafka import KafkaProducer
 from kafka.errors import KafkaError, MessageSizeTooLargeError
 
-from runtime.dead_letters import shortened
+from runtime.dead_letters import fitting, shortened
 from runtime.kafka import MAX_REQUEST_BYTES, kafka_arguments
 from runtime.records import Outbound
 from runtime.settings import KafkaSettings
@@ -40,7 +40,7 @@ class DeadLetters:
         if not letters:
             return
         try:
-            sent = [(letter, self._begin(letter)) for letter in letters]
+            sent = [(letter, self._begin(fitting(letter))) for letter in letters]
             for letter, confirmation in sent:
                 try:
                     confirmation.get(timeout=_DELIVERY_SECONDS)

@@ -276,12 +276,13 @@ class Learning:
         metrics.events.labels("dead").inc(len(gone))
         for each in gone:
             metrics.dead_letters.labels(each.stage).inc()
+        if gone:  # a line for each would let whoever sends rubbish fill the disk
+            first = gone[0].record
             _log.warning(
-                "dead letter",
-                stage=each.stage,
-                topic=each.record.topic,
-                partition=each.record.partition,
-                offset=each.record.offset,
+                "dead letters",
+                count=len(gone),
+                stages=sorted({each.stage for each in gone}),
+                first=f"{first.topic}/{first.partition}/{first.offset}",
             )
         for outcome in filter(None, outcomes):
             metrics.events.labels(outcome).inc()

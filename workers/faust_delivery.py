@@ -23,10 +23,10 @@ import structlog
 from aiokafka.errors import MessageSizeTooLargeError
 
 from runtime.broker_watch import BrokerWatch
-from runtime.dead_letters import shortened
+from runtime.dead_letters import fitting, shortened
 from runtime.health import Health
 from runtime.kafka import MAX_REQUEST_BYTES, addresses, ssl_context
-from runtime.records import Outbound, Record
+from runtime.records import Outbound, Record, valued
 from runtime.settings import KafkaSettings
 from runtime.watchdog import Watchdog
 from schemas.errors import RoomstreamError, TryAgain
@@ -253,6 +253,7 @@ class FaustDelivery:
 
     async def _begin(self, message: Outbound) -> Any:
         """Hand a message to the producer; what is returned is done once the brokers hold it."""
+        message = fitting(message)
         return await self._app.producer.send(
             message.topic, message.key, message.value, None, None, list(message.headers)
         )
@@ -268,7 +269,7 @@ def _record(event: Any) -> Record:
         offset=message.offset,
         key=message.key,
         value=message.value,
-        headers=tuple((name, value or b"") for name, value in pairs),  # null is empty
+        headers=valued(pairs),
         timestamp_ms=int((message.timestamp or 0) * 1000),
     )
 

@@ -1,5 +1,6 @@
 """What a worker tells Prometheus. docs/metrics.md explains every one."""
 
+from collections import Counter as Counted
 from collections.abc import Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -102,12 +103,13 @@ class WorkerMetrics:
 
     def count(self, window: Window, next_size: int) -> None:
         """Count a window that was delivered; `next_size` is the most events of the next one."""
-        for outcome in window.outcomes:
-            self.events.labels(outcome.kind).inc()
-            if outcome.kind == "dead":
-                self.dead_letters.labels(outcome.detail).inc()
-            elif outcome.detail:
-                self.reviews.labels(outcome.detail).inc()
+        ends = Counted((outcome.kind, outcome.detail) for outcome in window.outcomes)
+        for (kind, detail), events in ends.items():
+            self.events.labels(kind).inc(events)
+            if kind == "dead":
+                self.dead_letters.labels(detail).inc(events)
+            elif detail:
+                self.reviews.labels(detail).inc(events)
         for stage, seconds in window.stage_seconds.items():
             self.stage_seconds.labels(stage).observe(seconds)
         self.tokens.labels("real").inc(window.real_tokens)

@@ -29,7 +29,7 @@ from kafka.errors import (
 from kafka.structs import OffsetAndMetadata, TopicPartition
 
 from runtime.broker_watch import BrokerWatch
-from runtime.dead_letters import shortened
+from runtime.dead_letters import fitting
 from runtime.health import Health
 from runtime.kafka import MAX_REQUEST_BYTES, kafka_arguments, require_transactions
 from runtime.records import Outbound, Record, polled
@@ -50,6 +50,9 @@ _POLL_SECONDS = 0.2
 _DELIVERY_SECONDS = 15
 _TRANSACTION_SECONDS = 10
 _CLOSE_SECONDS = 2
+# Most windows fit: each send after a full batch would wake the sender's thread. Not over the limit of any
+# topic that takes our messages, since kafka-python loses track of a batch that it has to split.
+_BATCH_BYTES = 64 * 1024
 _FENCED = (ProducerFencedError, InvalidProducerEpochError, FencedInstanceIdError)
 _SESSIONS_LOST = 5
 _EVERYTHING = 2**31
@@ -57,6 +60,14 @@ _EVERYTHING = 2**31
 
 class Fenced(TryAgain):
     """Another process has taken this worker's slot."""
+
+
+class _Refused(KafkaError):  # type: ignore[misc] # kafka-python ships no types
+    """The brokers refuse a message as too large: the smallest of them takes at most `most_bytes`."""
+
+    def __init__(self, most_bytes: int) -> None:
+        super().__init__(f"A message of {most_bytes} bytes is too large for its topic.")
+        self.most_bytes = most_bytes
 
 
 @dataclass
@@ -101,7 +112,7 @@ class TransactionalDelivery:
         self._size = WindowSize(self.settings.latency_budget_seconds, self.settings.max_window)
         self._breaker = Breaker(self.settings, self.live, self.metrics, self.health)
         self._events = self._lost = 0
-        self._too_large = False
+        self._below_bytes = MAX_REQUEST_BYTES
         back_off = BackOff()
         with closing(BrokerWatch(self.kafka, self.settings.watchdog_seconds)) as self._brokers:
             while not stop.is_set():
@@ -139,20 +150,23 @@ class TransactionalDelivery:
             session.put_back(records)
             return
         answered = time.perf_counter()
-        messages = [message for outcome in window.outcomes for message in outcome.messages]
+        messages = [
+            fitting(message, self._below_bytes)
+            for outcome in window.outcomes
+            for message in outcome.messages
+        ]
         try:
-            session.deliver(self._fitting(messages), records, membership)
-        except MessageSizeTooLargeError:
-            self._too_large = True  # the window comes again, and is cut to what fits
+            session.deliver(messages, records, membership)
+        except _Refused as refused:
+            self._below_bytes = (
+                refused.most_bytes
+            )  # the window comes again, and what is as large is cut
             raise
         window.stage_seconds["deliver"] = time.perf_counter() - answered
         self._size.measured(len(records), time.perf_counter() - started)
         self._events += len(records)
-        self._lost, self._too_large = 0, False
+        self._lost = 0
         self.metrics.count(window, self._size.events)
-
-    def _fitting(self, messages: Sequence[Outbound]) -> Sequence[Outbound]:
-        return [shortened(message) for message in messages] if self._too_large else messages
 
     def _observe(self, session: "_Session") -> None:
         lags, fault = session.lags(), self._brokers.fault
@@ -193,7 +207,7 @@ class _Session:
             transaction_timeout_ms=_TRANSACTION_SECONDS * 1000,
             max_block_ms=_DELIVERY_SECONDS * 1000,
             max_request_size=MAX_REQUEST_BYTES,
-            linger_ms=5,
+            batch_size=_BATCH_BYTES,
         )
         try:
             # First: it ends what a dead self has left open, and with it the wait for its offsets.
@@ -267,7 +281,7 @@ class _Session:
         Commit messages and the offsets of their inputs together.
 
         Raises:
-            MessageSizeTooLargeError: The brokers refuse a message; nothing was committed.
+            _Refused: The brokers refuse a message as too large; nothing was committed.
             KafkaError: Nothing was committed, or it is not known: this session must end.
         """
         producer = self._producer
@@ -279,6 +293,13 @@ class _Session:
             for message in messages
         ]
         producer.flush(timeout=_DELIVERY_SECONDS)
+        refused = [
+            message.most_bytes
+            for message, confirmation in zip(messages, sent, strict=True)
+            if isinstance(confirmation.exception, MessageSizeTooLargeError)
+        ]
+        if refused:
+            raise _Refused(min(refused))
         for confirmation in sent:
             confirmation.get(timeout=_DELIVERY_SECONDS)
         producer.send_offsets_to_transaction(_following(records), membership)
@@ -305,7 +326,8 @@ def _is_fenced(error: KafkaError) -> bool:
 
 def _following(records: Sequence[Record]) -> dict[TopicPartition, OffsetAndMetadata]:
     """The next offset of each partition after some records, which are in order."""
+    last = {(record.topic, record.partition): record.offset for record in records}
     return {
-        TopicPartition(record.topic, record.partition): OffsetAndMetadata(record.offset + 1, "", -1)
-        for record in records
+        TopicPartition(*place): OffsetAndMetadata(offset + 1, "", -1)
+        for place, offset in last.items()
     }

@@ -6,11 +6,13 @@ from hypothesis import strategies as st
 from runtime.dead_letters import (
     dead_letter,
     disposition,
+    fitting,
     read_dead_letter,
     replay_marker,
     replayed_offset,
     sent_back,
 )
+from runtime.kafka import MAX_REQUEST_BYTES
 from runtime.records import DEAD_PREFIX, Outbound, Record, forwarded
 
 HEADER_NAMES = st.text(max_size=20).filter(lambda name: not name.startswith(DEAD_PREFIX))
@@ -85,14 +87,18 @@ def test_what_may_work_later_says_so_and_names_the_release() -> None:
     headers=st.lists(
         st.tuples(
             st.sampled_from(["partition", "offset", "attempts", "stage"]).map(DEAD_PREFIX.__add__),
-            st.binary(max_size=30) | st.text("0123456789²-", max_size=30).map(str.encode),
+            st.binary(max_size=30)
+            | st.text("0123456789²-", max_size=30).map(str.encode)
+            | st.just(b"9" * 5_000),
         )
     ).map(tuple)
 )
 def test_whatever_is_on_the_topic_can_be_read(headers: tuple[tuple[str, bytes], ...]) -> None:
     """Letters that others wrote, with headers of any bytes, do not stop an operator's list."""
-    letter = read_dead_letter(Record("dead", 0, 0, None, b"x", headers, 0))
+    record = Record("dead", 0, 0, None, b"x", headers, 0)
+    letter = read_dead_letter(record)
 
+    assert dead_letter("dead", record, stage="decode", error="e", message="m").value == b"x"
     assert letter.partition >= -1
     assert letter.attempts >= 0
     assert letter.original.value == b"x"
@@ -144,3 +150,33 @@ def test_absurd_attempts_stop_nobody() -> None:
     letter = dead_letter("dead", record, stage="decode", error="e", message="m")
 
     assert read_dead_letter(arrived(letter, 0)).attempts == 1
+
+
+def test_what_no_producer_of_ours_can_send_is_cut() -> None:
+    """A small compressed message may unpack to anything: in its key, its value or its headers."""
+    big = b"x" * MAX_REQUEST_BYTES
+    for key, value, headers in (
+        (big, b"v", ()),
+        (b"k", big, ()),
+        (b"k", b"v", (("trace", big),)),
+        (b"k", b"v", (("", b""),) * 1_000_000),
+    ):
+        record = Record("listings", 3, 14, key, value, headers, 0)
+        letter = fitting(dead_letter("dead", record, stage="decode", error="e", message="m"))
+        read = read_dead_letter(arrived(letter, 0))
+
+        assert letter.most_bytes < 150_000
+        assert (read.error, read.partition, read.offset) == ("e", 3, 14)
+        assert key.startswith(read.original.key or b"?")
+        assert value.startswith(read.original.value or b"?")
+
+
+@given(record=RECORDS)
+def test_what_fits_is_left_alone(record: Record) -> None:
+    """And the estimate of its size is never under the truth."""
+    letter = dead_letter("dead", record, stage="decode", error="e", message="m")
+    size = len(letter.key or b"") + len(letter.value or b"")
+    size += sum(len(name.encode()) + len(value) for name, value in letter.headers)
+
+    assert fitting(letter) is letter
+    assert letter.most_bytes > size

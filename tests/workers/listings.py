@@ -51,3 +51,17 @@ def read_answers(
 def lag(worker: WorkerProcess) -> dict[str, float]:
     """Events that are not answered, by partition."""
     return {labels[0][1]: value for labels, value in worker.metric("lag_events").items()}
+
+
+def listing_fields(number: int) -> dict[str, str]:
+    """The fields of a listing event, to send or to break."""
+    titles = ("Entire loft", "Habitación privada", "litera compartida", "hotel suite")
+    return {
+        "event_id": f"e-{number}",
+        "listing_id": f"l-{number % 5_000}",
+        "title": titles[number % 4],
+        "description": "cerca del centro, near the market",
+        "language": "es",
+        "occurred_at": "2026-11-24T09:00:00Z",
+        "source": "madrid",
+    }

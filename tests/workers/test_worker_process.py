@@ -72,20 +72,27 @@ def test_every_message_becomes_one_answer_dead_letter_or_skip(
 def test_a_message_at_the_brokers_limit_does_not_block_its_partition(
     fleet: Fleet, kafka_settings: KafkaSettings, topics: str, delivery: str
 ) -> None:
-    """Where a dead letter with its headers would be too large it is cut short, and the rest goes on."""
-    brim = (b"l-1", b"x" * 1_048_400, [("trace", b"1")])
-    messages = [*listings(20, ids=1), brim, *listings(20, 20, ids=1)]
+    """A dead letter that would be too large is cut short, its neighbours are not, the rest goes on."""
+    brims: list[Message] = [
+        (b"l-1", b"x" * 1_048_400, [("trace", b"1")]),
+        (b"k" * 1_048_400, b"{", []),
+        (b"l-1", b"x" * 500_000, [("trace", b"1")]),
+    ]
+    messages = [*listings(20, ids=1), *brims, *listings(20, 20, ids=1)]
     places = send(kafka_settings, Topic.LISTINGS.named(topics), messages)
     fleet.start(WORKER_DELIVERY=delivery)
-    read_answers(kafka_settings, topics, [*places[:20], *places[21:]])
-    dead = read_until(kafka_settings, topics, Topic.DEAD, lambda found: len(found) > 0)
-    letter = read_dead_letter(dead[0])
+    read_answers(kafka_settings, topics, [*places[:20], *places[23:]])
+    dead = read_until(kafka_settings, topics, Topic.DEAD, lambda found: len(found) > 2)
+    letters = {(x.partition, x.offset): x for x in map(read_dead_letter, dead)}
+    long_value, long_key, fits = (letters[place] for place in places[20:23])
 
-    assert (letter.error, letter.partition, letter.offset) == ("too_large", *places[20])
-    assert letter.original.key == b"l-1"
-    value = letter.original.value or b""
-    assert brim[1].startswith(value)
-    assert len(value) > MAX_PAYLOAD_BYTES
+    assert (long_value.error, long_key.error, fits.error) == ("too_large", "not_json", "too_large")
+    assert long_value.original.key == b"l-1"
+    assert (brims[0][1] or b"").startswith(long_value.original.value or b"?")
+    assert len(long_value.original.value or b"") > MAX_PAYLOAD_BYTES
+    assert (brims[1][0] or b"").startswith(long_key.original.key or b"?")
+    assert fits.original.value == brims[2][1]
+    assert fits.original.headers == (("trace", b"1"),)
 
 
 def test_probes_and_metrics_say_what_happens(
