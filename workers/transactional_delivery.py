@@ -158,10 +158,8 @@ class TransactionalDelivery:
         try:
             session.deliver(messages, records, membership)
         except _Refused as refused:
-            self._below_bytes = (
-                refused.most_bytes
-            )  # the window comes again, and what is as large is cut
-            raise
+            self._below_bytes = refused.most_bytes
+            raise  # the window comes again, and what is as large is cut
         window.stage_seconds["deliver"] = time.perf_counter() - answered
         self._size.measured(len(records), time.perf_counter() - started)
         self._events += len(records)
