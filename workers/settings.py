@@ -115,7 +115,7 @@ class WorkerSettings(Settings):
     @property
     def poll_interval_seconds(self) -> float:
         """How long a member of the group may take between two polls: the watchdog ends it before."""
-        return max(2 * self.watchdog_seconds, self.session_timeout_seconds)
+        return max(self.watchdog_seconds + 10, self.session_timeout_seconds)
 
     def consumer_group(self, prefix: str) -> str:
         """The group's name on the broker: deployments with other topics share none."""

@@ -27,8 +27,8 @@ from tests.workers.processes import Fleet, WorkerProcess
 
 ALLOWED = 50
 """Half of the last hundred."""
-WATCHDOG_SECONDS = 10
-PAST_SECONDS = {"at-least-once": 8, "exactly-once": 2 * WATCHDOG_SECONDS + 2}
+WATCHDOG_SECONDS = 15
+PAST_SECONDS = {"at-least-once": 8, "exactly-once": WATCHDOG_SECONDS + 12}
 """Past the session's limit, and past that of a transactional worker which does not poll."""
 
 pytestmark = [
