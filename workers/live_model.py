@@ -53,6 +53,7 @@ class LiveModel:
         self._health = health
         self._threads = threads
         self._encoders = Encoders()
+        self._stale = 0
         self._classifier: Classifier | None = None
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._follow, name="live-model", daemon=True)
@@ -104,6 +105,7 @@ class LiveModel:
         try:
             while not self._closed.is_set():
                 newest = self._announcements.newest("live", _POLL_SECONDS)
+                self._count_stale()
                 pending = newest or pending
                 if pending is not None and self._take_up(pending):
                     pending = None
@@ -111,6 +113,10 @@ class LiveModel:
             self.failure = error
             self._health.set("release", False, f"announcements can no longer be followed: {error}")
             _log.exception("announcements can no longer be followed")
+
+    def _count_stale(self) -> None:
+        self._metrics.reloads.labels("stale").inc(self._announcements.stale - self._stale)
+        self._stale = self._announcements.stale
 
     def _take_up(self, announcement: ReleaseAnnouncement) -> bool:
         """Return whether this announcement is settled: loaded or refused."""

@@ -34,7 +34,7 @@ class Scene:
         self.metrics = TrainerMetrics()
         self.health = Health("release")
         self.announcements = Announcements(kafka, prefix)
-        self.following = Following(self.announcements, self.releases, self.metrics, self.health)
+        self.following = Following(self.announcements, self.releases, self.metrics, self.health, 1)
         self.taken_up: list[str] = []
 
     def announce(self, scale: float, pinned: bool = False) -> LiveRelease:

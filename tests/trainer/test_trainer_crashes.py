@@ -207,7 +207,7 @@ def test_a_damaged_database_is_told(on_embedded: Deployment) -> None:
 
     assert on_embedded.run() == 1
     (ended,) = on_embedded.logs("ended")
-    assert "move it away" in ended["why"]
+    assert "Move it away" in ended["why"]
 
 
 def test_an_idle_trainer_whose_broker_is_gone_ends(tmp_path: Path) -> None:
