@@ -118,7 +118,6 @@ def test_another_version_is_refused(path: Path) -> None:
 
 def test_a_file_that_is_no_database_is_damaged(path: Path) -> None:
     """Whatever stands in its place is named, and stays as it was."""
-    path.parent.mkdir()
     path.write_bytes(b"this is a text" * 1_000)
     with pytest.raises(RoomstreamError, match=r"damaged.*Move it away.*newest snapshot") as caught:
         Database(path)

@@ -36,9 +36,9 @@ def test_a_killed_holder_leaves_its_word(tmp_path: Path) -> None:
         print("noted", flush=True)
         time.sleep(60)
     """)
-    said(holder)
-    holder.kill()
-    holder.wait()
+    with holder:
+        said(holder)
+        holder.kill()
     with closing(DatabaseLock(path)) as lock:
         noted = lock.noted
         lock.note("")
