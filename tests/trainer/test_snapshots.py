@@ -269,7 +269,7 @@ def test_no_space_for_the_copy_ends_nothing(tmp_path: Path) -> None:
         first.lead(1)
         with Database(first.path) as database:
             keep(database, *(label(n, text="x" * 1_500) for n in range(150)))
-        (disk / "ballast").write_bytes(b"x" * 700_000)
+        (disk / "ballast").write_bytes(b"x" * 500_000)
         first.snapshot()
         failed, left = first.counted("failed"), {p.name for p in first.path.parent.iterdir()}
         (disk / "ballast").unlink()
