@@ -99,21 +99,28 @@ def admin_client(settings: KafkaSettings) -> Iterator[KafkaAdminClient]:
 
 def require_transactions(settings: KafkaSettings) -> None:
     """
-    Check that the brokers have transactions, by what came with them to stay (KIP-664, Kafka 3.0).
-
-    Some brokers accept every request of a transaction and show aborted messages all the same.
+    Check that the brokers have transactions.
 
     Raises:
         ConfigurationError: They have none.
         TryAgain: The broker cannot be reached.
     """
     with admin_client(settings) as admin:
-        known = {key.name for key in admin.api_versions()}
-    if "DescribeTransactions" not in known:
+        found = has_transactions(admin)
+    if not found:
         raise ConfigurationError(
             f"The brokers at {settings.bootstrap_servers} have no transactions, which exactly-once "
             "delivery needs. Use Apache Kafka from 3.0 on, or WORKER_DELIVERY=at-least-once."
         )
+
+
+def has_transactions(admin: KafkaAdminClient) -> bool:
+    """
+    Whether the brokers have transactions, by what came with them to stay (KIP-664, Kafka 3.0).
+
+    Some brokers accept every request of a transaction and show aborted messages all the same.
+    """
+    return "DescribeTransactions" in {key.name for key in admin.api_versions()}
 
 
 def probe(settings: KafkaSettings, timeout_seconds: float = 10) -> None:

@@ -21,7 +21,7 @@ from kafka.errors import KafkaError
 from runtime.announcements import Announcements, claim
 from runtime.broker_watch import BrokerWatch
 from runtime.health import Health
-from runtime.kafka import admin_client, kafka_arguments
+from runtime.kafka import admin_client, has_transactions, kafka_arguments
 from runtime.settings import KafkaSettings
 from schemas.errors import RoomstreamError, TryAgain
 from schemas.events import TrainerClaim
@@ -154,11 +154,18 @@ class Leadership:
         self._lock.note("")
 
     def _forget_dead_self(self) -> None:
-        """Whoever held our lock before us is dead: take its membership from it."""
-        if not self._lock.noted:
+        """
+        Whoever held our lock before us is dead: take its membership from it.
+
+        Only on brokers with transactions: others, as the embedded one, may be left with a group that
+        never meets again. There the dead one's session has to end.
+        """
+        dead = self._lock.noted
+        if not dead:
             return
         with suppress(RoomstreamError), admin_client(self._kafka) as admin:
-            admin.remove_group_members(self._group, [MemberToRemove(self._lock.noted)])
+            if has_transactions(admin):
+                admin.remove_group_members(self._group, [MemberToRemove(dead)])
 
     def _failed(self, error: KafkaError) -> TryAgain:
         return TryAgain(

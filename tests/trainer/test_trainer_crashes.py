@@ -41,7 +41,9 @@ def on_embedded(embedded_broker: Broker, topic_prefix: str, tmp_path: Path) -> I
 
 
 def _kill_somewhere(deployment: Deployment, chance: random.Random) -> None:
-    """Kill after a random time, or in the moment in which a release appears in the store."""
+    """Kill while it starts, after a random time, or in the moment in which a release is in the store."""
+    if chance.random() < 0.7:
+        eventually(deployment.is_ready, "it leads")
     before = len(deployment.store.releases())
     deadline = time.monotonic() + chance.uniform(0.3, 1.5)
     at_release = chance.random() < 0.5
