@@ -2,7 +2,7 @@
 The content-addressed store of releases.
 
 `blobs/sha256/ab/abcd…` holds files by their digest, `releases/<id>.json` manifests, `channels/live` the
-id of the release that was announced last. Blobs are written
+id of the release that was announced last; beside them the trainer keeps its snapshots. Blobs are written
 first, the manifest last, and each appears whole or not at all: a crash leaves no half release.
 """
 
@@ -10,10 +10,12 @@ import contextlib
 import errno
 import hashlib
 import os
+import shutil
 import uuid
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import BinaryIO
 
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
@@ -22,6 +24,7 @@ from artefacts.errors import DigestMismatch, ReleaseMissing, ReleaseRefused, Sto
 from artefacts.manifest import Blob, Manifest, decode_manifest
 from schemas.errors import ConfigurationError
 
+_COPY_BYTES = 1 << 20
 _EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs"}
 
 
@@ -163,13 +166,63 @@ class Store:
         Raises:
             StoreError: The store cannot be read.
         """
-        folder = f"{self._root}/releases"
-        with self._translated("list", folder):
+        names = self.names("releases")
+        return [name.removesuffix(".json") for name in names if _is_manifest(name)]
+
+    def names(self, folder: str) -> list[str]:
+        """
+        The names of the files in a folder of the store, sorted; none if it is not there.
+
+        Raises:
+            StoreError: The store cannot be read.
+        """
+        path = f"{self._root}/{folder}"
+        with self._translated("list", path):
             try:
-                names = [str(path).rsplit("/", 1)[-1] for path in self._list(folder)]
+                return sorted(str(found).rsplit("/", 1)[-1] for found in self._list(path))
             except FileNotFoundError:
                 return []
-        return sorted(name.removesuffix(".json") for name in names if _is_manifest(name))
+
+    def put_file(self, name: str, source: Path) -> None:
+        """
+        Keep a file under a name, such as `snapshots/x`; it appears whole or not at all.
+
+        Raises:
+            StoreError: The store cannot be written.
+        """
+        path = f"{self._root}/{name}"
+        with self._translated("write", path):
+            if self._local:
+                with source.open("rb") as file, written_atomically(Path(path)) as target:
+                    shutil.copyfileobj(file, target, _COPY_BYTES)
+            else:
+                self._files.put_file(str(source), path)
+
+    def get_file(self, name: str, target: Path) -> None:
+        """
+        Copy a file out of the store.
+
+        Raises:
+            StoreError: It is not there, or the store cannot be read.
+        """
+        path = f"{self._root}/{name}"
+        with (
+            self._translated("read", path),
+            self._files.open(path, "rb") as file,
+            written_atomically(target) as out,
+        ):
+            shutil.copyfileobj(file, out, _COPY_BYTES)
+
+    def remove(self, name: str) -> None:
+        """
+        Remove a file, if it is there.
+
+        Raises:
+            StoreError: The store cannot be written.
+        """
+        path = f"{self._root}/{name}"
+        with self._translated("remove", path), contextlib.suppress(FileNotFoundError):
+            self._files.rm_file(path)
 
     def point(self, channel: str, release: str) -> None:
         """
@@ -277,18 +330,30 @@ def new_release_id(created_at: datetime, head: Blob) -> str:
 
 def write_atomically(path: Path, data: bytes) -> None:
     """Write a file so that it appears whole and survives a power cut, or not at all."""
+    with written_atomically(path) as file:
+        file.write(data)
+
+
+@contextlib.contextmanager
+def written_atomically(path: Path) -> Iterator[BinaryIO]:
+    """Open a file to write; at the end of the block it appears whole, or after an error not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
     try:
         with temporary.open("wb") as file:
-            file.write(data)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-    folder = os.open(path.parent, os.O_RDONLY)
+    sync_folder(path.parent)
+
+
+def sync_folder(path: Path) -> None:
+    """Let what was renamed in a folder survive a power cut."""
+    folder = os.open(path, os.O_RDONLY)
     try:
         os.fsync(folder)
     finally:

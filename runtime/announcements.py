@@ -1,19 +1,21 @@
-"""The `releases` topic: which release serves on which channel."""
+"""The `releases` topic: which release serves on which channel, and which trainer may say so."""
 
 import threading
 import time
+from collections.abc import Callable
 
 import structlog
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.errors import KafkaError
 
+from runtime.fencing import Fence
 from runtime.kafka import kafka_arguments, probe
 from runtime.records import Record, polled
 from runtime.settings import KafkaSettings
 from runtime.stopping import Stopped
 from schemas.codec import decode, encode
 from schemas.errors import TryAgain
-from schemas.events import ReleaseAnnouncement
+from schemas.events import ReleaseAnnouncement, TrainerClaim
 from schemas.topics import Topic
 
 _log = structlog.get_logger(__name__)
@@ -24,17 +26,29 @@ class Announcements:
     A reader of all announcements, from the first one on.
 
     It belongs to no consumer group: every process reads all of them. The topic is compacted, so that
-    this stays short however long a deployment lives.
+    this stays short however long a deployment lives. What a trainer announces that another one has
+    taken over from is refused: nobody who reads here gets it.
 
     Args:
         settings: How to reach Kafka.
         prefix: What the topic's name begins with.
+
+    Attributes:
+        fence: The highest epoch so far.
+        last: The last announcement of each channel that counts.
+        stale: How many announcements were refused so far.
+        hidden: Channels whose last message is a refused one: a reader that starts after the topic
+            was compacted finds nothing of them.
 
     Raises:
         TryAgain: The broker cannot be reached.
     """
 
     def __init__(self, settings: KafkaSettings, prefix: str) -> None:
+        self.fence = Fence()
+        self.last: dict[str, ReleaseAnnouncement] = {}
+        self.stale = 0
+        self.hidden: set[str] = set()
         self._partition = TopicPartition(Topic.RELEASES.named(prefix), 0)
         try:
             self._consumer = KafkaConsumer(
@@ -64,19 +78,21 @@ class Announcements:
             Stopped: The process was told to stop.
             TryAgain: The end was not reached in time.
         """
-        last: dict[str, ReleaseAnnouncement] = {}
-        deadline = time.monotonic() + timeout_seconds
-        while True:
-            for announcement in self.poll(0.2):
-                last[announcement.channel] = announcement
-            _check(stop)
-            if self._at_end():
-                return last
-            if time.monotonic() > deadline:
-                raise TryAgain(
-                    f"The topic {self._partition.topic} could not be read to its end within "
-                    f"{timeout_seconds:g} s. Check the brokers."
-                )
+        self._read_until(self._at_end, "to its end", timeout_seconds, stop)
+        return dict(self.last)
+
+    def read_past(self, offset: int, timeout_seconds: float) -> None:
+        """
+        Read up to a message that is on the topic, and it too.
+
+        Raises:
+            TryAgain: It was not reached in time.
+        """
+        self._read_until(
+            lambda: self._consumer.position(self._partition) > offset,
+            f"to offset {offset}",
+            timeout_seconds,
+        )
 
     def wait_for(
         self, channel: str, timeout_seconds: float, stop: threading.Event | None = None
@@ -110,14 +126,55 @@ class Announcements:
         Wait for newer announcements.
 
         Returns:
-            Those that came, in order; what cannot be read is logged and passed over.
+            Those that came, in order; what is stale or cannot be read is logged and passed over.
         """
         records = polled(self._consumer.poll(timeout_ms=int(timeout_seconds * 1000)))
-        return [event for record in records if (event := _read(record))]
+        return [event for record in records if (event := self._admitted(record))]
 
     def close(self) -> None:
         """Leave."""
         self._consumer.close(autocommit=False)
+
+    def _admitted(self, record: Record) -> ReleaseAnnouncement | None:
+        event = _read(record)
+        if event is None:
+            return None
+        counts = self.fence.admits(event)
+        if isinstance(event, TrainerClaim):
+            return None
+        if counts:
+            self.last[event.channel] = event
+            self.hidden.discard(event.channel)
+            return event
+        self.stale += 1
+        self.hidden.add(event.channel)
+        _log.warning(
+            "stale announcement refused: another trainer has taken over from its trainer",
+            release=event.release,
+            epoch=event.epoch,
+            leading_epoch=self.fence.epoch,
+            offset=record.offset,
+        )
+        return None
+
+    def _read_until(
+        self,
+        done: Callable[[], bool],
+        where: str,
+        timeout_seconds: float,
+        stop: threading.Event | None = None,
+    ) -> None:
+        deadline = time.monotonic() + timeout_seconds
+        while True:
+            self.poll(0.2)
+            _check(stop)
+            if done():
+                return
+            if time.monotonic() > deadline:
+                raise TryAgain(
+                    f"The topic {self._partition.topic} could not be read {where} within "
+                    f"{timeout_seconds:g} s. Check the brokers."
+                )
 
     def _at_end(self) -> bool:
         # The high watermark of the last fetch: not every broker answers ListOffsets rightly.
@@ -132,22 +189,13 @@ def announce(settings: KafkaSettings, prefix: str, announcement: ReleaseAnnounce
     Raises:
         TryAgain: They do not.
     """
-    value, header = encode(announcement)
-    topic = Topic.RELEASES.named(prefix)
     try:
-        probe(settings)
-        producer = KafkaProducer(**kafka_arguments(settings), acks="all", max_block_ms=15_000)
-        try:
-            producer.send(
-                topic, key=announcement.channel.encode(), value=value, headers=[header]
-            ).get(timeout=15)
-        finally:
-            producer.close(timeout=5)
+        _send(settings, prefix, announcement.channel, announcement)
     except (KafkaError, TryAgain) as error:
         raise TryAgain(
-            f"Release {announcement.release} could not be announced on {topic}: "
-            f"{str(error).rstrip('.')}. It is in the store: announce it with 'roomstream releases "
-            "promote'."
+            f"Release {announcement.release} could not be announced on "
+            f"{Topic.RELEASES.named(prefix)}: {str(error).rstrip('.')}. It is in the store: announce it "
+            "with 'roomstream releases promote'."
         ) from error
 
 
@@ -156,11 +204,45 @@ def _check(stop: threading.Event | None) -> None:
         raise Stopped
 
 
-def _read(record: Record) -> ReleaseAnnouncement | None:
+def claim(settings: KafkaSettings, prefix: str, event: TrainerClaim) -> int:
+    """
+    Say that a trainer takes the lead, and wait until the brokers hold it.
+
+    Returns:
+        Where on the topic it stands.
+
+    Raises:
+        TryAgain: They do not.
+    """
+    try:
+        return _send(settings, prefix, "trainer", event)
+    except KafkaError as error:
+        raise TryAgain(
+            f"The lead could not be claimed on {Topic.RELEASES.named(prefix)}: {error}. "
+            "Check the brokers."
+        ) from error
+
+
+def _send(
+    settings: KafkaSettings, prefix: str, key: str, event: ReleaseAnnouncement | TrainerClaim
+) -> int:
+    value, header = encode(event)
+    probe(settings)
+    producer = KafkaProducer(**kafka_arguments(settings), acks="all", max_block_ms=15_000)
+    try:
+        sent = producer.send(
+            Topic.RELEASES.named(prefix), key=key.encode(), value=value, headers=[header]
+        )
+        return int(sent.get(timeout=15).offset)
+    finally:
+        producer.close(timeout=5)
+
+
+def _read(record: Record) -> ReleaseAnnouncement | TrainerClaim | None:
     if record.value is None:
         return None
     event = decode(Topic.RELEASES, record.value, record.headers)
-    if isinstance(event, ReleaseAnnouncement):
+    if isinstance(event, ReleaseAnnouncement | TrainerClaim):
         return event
     _log.warning("announcement passed over", offset=record.offset, why=str(event))
     return None

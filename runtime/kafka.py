@@ -99,9 +99,7 @@ def admin_client(settings: KafkaSettings) -> Iterator[KafkaAdminClient]:
 
 def require_transactions(settings: KafkaSettings, need: str, instead: str = "") -> None:
     """
-    Check that the brokers have transactions, by what came with them to stay (KIP-664, Kafka 3.0).
-
-    Some brokers accept every request of a transaction and show aborted messages all the same.
+    Check that the brokers have transactions.
 
     Args:
         settings: How to reach Kafka.
@@ -113,12 +111,21 @@ def require_transactions(settings: KafkaSettings, need: str, instead: str = "") 
         TryAgain: The broker cannot be reached.
     """
     with admin_client(settings) as admin:
-        known = {key.name for key in admin.api_versions()}
-    if "DescribeTransactions" not in known:
+        found = has_transactions(admin)
+    if not found:
         raise ConfigurationError(
             f"The brokers at {settings.bootstrap_servers} have no transactions, which {need} needs. "
             f"Use Apache Kafka from 3.0 on{f', or {instead}' if instead else ''}."
         )
+
+
+def has_transactions(admin: KafkaAdminClient) -> bool:
+    """
+    Whether the brokers have transactions, by what came with them to stay (KIP-664, Kafka 3.0).
+
+    Some brokers accept every request of a transaction and show aborted messages all the same.
+    """
+    return "DescribeTransactions" in {key.name for key in admin.api_versions()}
 
 
 def probe(settings: KafkaSettings, timeout_seconds: float = 10) -> None:

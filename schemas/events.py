@@ -57,6 +57,14 @@ Scores = Annotated[
     Meta(description="The probability of every label of the release; they sum to 1."),
 ]
 Timestamp = Annotated[datetime, Meta(tz=True)]
+Epoch = Annotated[
+    int,
+    Meta(
+        ge=1,
+        le=9_999_999_999,
+        description="Grows with every trainer that takes the lead; what a lower one announces is stale.",
+    ),
+]
 Propensity = Annotated[
     float,
     Meta(
@@ -203,3 +211,18 @@ class ReleaseAnnouncement(Event, frozen=True, kw_only=True):
     ] = False
     why: Annotated[str, Meta(max_length=1_000, description="The reason, in plain words.")]
     announced_at: Annotated[Timestamp, Meta(description="When it was announced.")]
+    epoch: Annotated[
+        Epoch | None,
+        Meta(
+            description="The epoch of the trainer that announced it; readers refuse one that is lower "
+            "than any before it on the topic. None: an operator announced it, which always counts."
+        ),
+    ] = None
+
+
+class TrainerClaim(Event, frozen=True, kw_only=True):
+    """A trainer takes the lead. From here on no trainer with a lower epoch announces anything."""
+
+    epoch: Annotated[Epoch, Meta(description="Higher than every epoch before it on the topic.")]
+    trainer: Annotated[Identifier, Meta(description="Who it is: its host and process.")]
+    claimed_at: Annotated[Timestamp, Meta(description="When it took the lead.")]

@@ -13,6 +13,7 @@ from schemas.events import (
     ListingEvent,
     ReleaseAnnouncement,
     ReviewRequest,
+    TrainerClaim,
 )
 
 DAY_MS = 24 * 60 * 60 * 1000
@@ -106,10 +107,10 @@ TOPICS = (
     ),
     TopicSpec(
         Topic.RELEASES,
-        (ReleaseAnnouncement,),
-        key="channel",
+        (ReleaseAnnouncement, TrainerClaim),
+        key="channel; of claims 'trainer'",
         made_by="the trainer and operators",
-        doc="Which release is live. Read from its start by every worker.",
+        doc="Which release is live, and which trainer may say so. Read from its start by every worker.",
         compacted=True,
         retention_ms=FOREVER_MS,
         partitions=1,

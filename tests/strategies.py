@@ -16,6 +16,7 @@ from schemas.events import (
     ListingEvent,
     ReleaseAnnouncement,
     ReviewRequest,
+    TrainerClaim,
 )
 from schemas.topics import TOPICS, Topic
 
@@ -39,6 +40,7 @@ names = texts(200, 1)
 titles = st.builds(lambda start, seen, end: start + seen + end, texts(900), SEEN, texts(900))
 labels = st.builds(lambda start, seen: start + seen, texts(60), SEEN)
 probabilities = st.floats(0, 1)
+epochs = st.integers(1, 9_999_999_999)
 propensities = st.floats(0, 1, exclude_min=True)
 scores = st.dictionaries(labels, probabilities, max_size=5)
 # Not the first and the last day of the calendar, which have no UTC in some time zones.
@@ -122,7 +124,9 @@ _BY_TYPE: dict[type[Event], st.SearchStrategy[Any]] = {
         pinned=st.booleans(),
         why=texts(1_000),
         announced_at=times,
+        epoch=st.none() | epochs,
     ),
+    TrainerClaim: st.builds(TrainerClaim, epoch=epochs, trainer=names, claimed_at=times),
 }
 
 messages: list[tuple[Topic, type[Event]]] = [

@@ -6,7 +6,6 @@ either all or nothing of it: nothing is learned twice and nothing is skipped.
 """
 
 import contextlib
-import os
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,9 +17,9 @@ import numpy as np
 
 from artefacts.graphs import Floats
 from artefacts.manifest import Manifest, OffsetRange
-from schemas.errors import ConfigurationError, RoomstreamError, TryAgain
+from schemas.errors import ConfigurationError
+from trainer.database_file import EPOCH, translated
 from trainer.intake import Label
-from trainer.lock import lock_beside
 
 VERSION = 1
 
@@ -81,34 +80,28 @@ class Items:
 
 class Database:
     """
-    Opens the file, making it if it is new, and locks it against a second trainer.
+    Opens the file, making it if it is new. Whoever writes to it holds its `DatabaseLock`.
 
     Args:
-        path: The file; its folder is made.
+        path: The file.
 
     Raises:
-        ConfigurationError: The folder cannot be written, or the file is of another version.
-        TryAgain: Another trainer holds it.
+        ConfigurationError: The file is of another version.
+        TryAgain: The disk is full.
         RoomstreamError: The file is damaged.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._lock = lock_beside(path)
-        try:
-            with self._translated():
-                self._sql = sqlite3.connect(path, isolation_level=None)
-                self._prepare()
-        except BaseException:
-            os.close(self._lock)
-            raise
+        with translated(self._path):
+            self._sql = sqlite3.connect(path, isolation_level=None)
+            self._prepare()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self._sql.close()
-        os.close(self._lock)
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:
@@ -119,7 +112,7 @@ class Database:
             TryAgain: The disk is full.
             RoomstreamError: The file is damaged.
         """
-        with self._translated():
+        with translated(self._path):
             self._sql.execute("BEGIN IMMEDIATE")
             try:
                 yield
@@ -137,6 +130,11 @@ class Database:
     def remember(self, name: str, value: bytes) -> None:
         """Keep a value."""
         self._sql.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", (name, value))
+
+    def led_under(self, epoch: int) -> None:
+        """Remember the epoch of the trainer that writes from now on."""
+        with self.transaction():
+            self.remember(EPOCH, str(epoch).encode())
 
     def ranges(self) -> list[OffsetRange]:
         """The offsets that were handled, by partition."""
@@ -297,7 +295,7 @@ class Database:
         return int(last or 0)
 
     def _rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
-        with self._translated():
+        with translated(self._path):
             return self._sql.execute(query, values).fetchall()
 
     def _prepare(self) -> None:
@@ -311,24 +309,9 @@ class Database:
             raise ConfigurationError(
                 f"{self._path} is a trainer's database of version {found}; this roomstream reads "
                 f"version {VERSION}. Use the roomstream that made it, or another file with "
-                "TRAINER_DATABASE: it learns everything on 'labelled' again."
+                "TRAINER_DATABASE: it begins with the newest snapshot of the store that it can read, or "
+                "learns everything on 'labelled' again."
             )
-
-    @contextlib.contextmanager
-    def _translated(self) -> Iterator[None]:
-        """Turn SQLite's errors into ours, in this one place."""
-        try:
-            yield
-        except sqlite3.OperationalError as error:
-            raise TryAgain(
-                f"The trainer's database {self._path} cannot be used: {error}. Check the disk's free "
-                "space and the file's permissions; nothing half-written is in it."
-            ) from error
-        except sqlite3.DatabaseError as error:
-            raise RoomstreamError(
-                f"The trainer's database {self._path} is damaged: {error}. Put back a copy of it, or "
-                "move it away: the trainer then learns everything on 'labelled' again."
-            ) from error
 
 
 def encode_fact(value: Mapping[str, int] | Sequence[str]) -> bytes:

@@ -10,6 +10,7 @@ from runtime.announcements import Announcements
 from runtime.health import Health
 from runtime.retrying import BackOff, retry
 from schemas.events import ReleaseAnnouncement
+from trainer.leadership import Superseded
 from trainer.live import LiveRelease, Releases
 from trainer.metrics import TrainerMetrics
 
@@ -27,6 +28,7 @@ class Following:
         releases: Loads them.
         metrics: Shows which is live.
         health: Its condition `release` is met once one is loaded.
+        epoch: That of this trainer.
     """
 
     def __init__(
@@ -35,11 +37,13 @@ class Following:
         releases: Releases,
         metrics: TrainerMetrics,
         health: Health,
+        epoch: int,
     ) -> None:
         self._announcements = announcements
         self._releases = releases
         self._metrics = metrics
         self._health = health
+        self._epoch = epoch
         self._pending: ReleaseAnnouncement | None = None
         self._unread: list[ReleaseAnnouncement] = []  # ours, until we read them back
         self._before_ours: ReleaseAnnouncement | None = None
@@ -65,10 +69,18 @@ class Following:
                 "'roomstream base import', or announce one with 'roomstream releases promote'."
             )
         self.is_live(retry(lambda: self._releases.load(announcement), stop, wait_seconds))
+        if announcement.epoch not in (None, self._epoch):
+            # Under our epoch it cannot be taken for stale, whatever of the topic is compacted away.
+            self._overtaken = announcement
         return self.live
 
     def newer(self) -> bool:
-        """Look for announcements of others; return whether another release was taken up."""
+        """
+        Look for announcements of others; return whether another release was taken up.
+
+        Raises:
+            Superseded: Another trainer has taken the lead.
+        """
         self._look()
         if self._pending is None or time.monotonic() < self._retry_at:
             return False
@@ -93,26 +105,38 @@ class Following:
         """
         What somebody announced while we announced ours, so that ours hides it on the topic.
 
-        It counts, or a rollback in that moment would not hold: announce it again.
+        It counts, or a rollback in that moment would not hold: announce it again. So does what a
+        stale announcement hides.
         """
         found, self._overtaken = self._overtaken, None
+        if found is None and not self._unread and "live" in self._announcements.hidden:
+            found = self._announcements.last.get("live")
         return found
 
     def is_overtaken(self, announcement: ReleaseAnnouncement) -> None:
         """Note what could not be announced again, unless something newer is to be."""
         self._overtaken = self._overtaken or announcement
 
+    def is_repeated(self, announcement: ReleaseAnnouncement) -> None:
+        """Note what we have announced again."""
+        self._unread.append(announcement)
+
     def _look(self) -> None:
         for announcement in self._announcements.poll(0):
             if announcement.channel != "live":
                 continue
             if not self._unread:
-                self._pending = announcement
+                self._pending, self._overtaken = announcement, None
             elif announcement in self._unread:
                 del self._unread[: self._unread.index(announcement) + 1]
                 self._settle()
             else:
                 self._before_ours = announcement
+        if self._announcements.fence.epoch > self._epoch:
+            raise Superseded(
+                f"Another trainer has taken the lead (epoch {self._announcements.fence.epoch}, this "
+                f"one's is {self._epoch}). Started again, this one stands by."
+            )
 
     def _settle(self) -> None:
         """Once all of ours were read back, what stands before them is known."""

@@ -94,6 +94,33 @@ class TrainerMetrics:
             ["release"],
             registry=self.registry,
         )
+        self.leader = Gauge(
+            "roomstream_trainer_leader",
+            "1 while this trainer leads, 0 while it stands by.",
+            registry=self.registry,
+        )
+        self.epoch = Gauge(
+            "roomstream_trainer_epoch",
+            "The epoch under which this trainer leads; 0 while it stands by.",
+            registry=self.registry,
+        )
+        self.snapshots = Counter(
+            "roomstream_trainer_snapshots",
+            "Snapshots of the database, by outcome: kept or failed; damaged: passed over at a takeover.",
+            ["outcome"],
+            registry=self.registry,
+        )
+        self.snapshot_seconds = Histogram(
+            "roomstream_trainer_snapshot_duration_seconds",
+            "Time to copy the database and to put it into the store, while learning goes on.",
+            buckets=_PUBLISH_BUCKETS,
+            registry=self.registry,
+        )
+        self.snapshot_at = Gauge(
+            "roomstream_trainer_last_snapshot_timestamp_seconds",
+            "When this trainer took its last snapshot, in seconds since 1970; 0 before the first.",
+            registry=self.registry,
+        )
         self._show_zeros()
 
     def _show_zeros(self) -> None:
@@ -115,3 +142,5 @@ class TrainerMetrics:
         for gate in ("enough_labels", "accuracy", "recall"):
             for outcome in ("passed", "failed"):
                 self.gates.labels(gate, outcome)
+        for outcome in ("kept", "failed", "damaged"):
+            self.snapshots.labels(outcome)

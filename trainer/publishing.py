@@ -45,6 +45,7 @@ class Publishing:
         database: What was learned, and where candidates are kept.
         releases: Loads the candidate as a worker would.
         metrics: Where outcomes are counted.
+        epoch: That of this trainer: readers refuse its announcements once another one has a higher.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class Publishing:
         database: Database,
         releases: Releases,
         metrics: TrainerMetrics,
+        epoch: int,
     ) -> None:
         self._kafka = kafka
         self._shared = shared
@@ -62,6 +64,7 @@ class Publishing:
         self._database = database
         self._releases = releases
         self._metrics = metrics
+        self._epoch = epoch
         self._store = Store(shared.store)
         self._judged_seq = database.last_seq_announced()
         self._not_before = 0.0
@@ -136,17 +139,22 @@ class Publishing:
         self._failures, self.fault = 0, ""
         return live
 
-    def repeat(self, announcement: ReleaseAnnouncement) -> None:
+    def repeat(self, announcement: ReleaseAnnouncement) -> ReleaseAnnouncement:
         """
         Announce once more what somebody else made live.
+
+        Returns:
+            It, under the epoch of this trainer.
 
         Raises:
             TryAgain: It could not be announced.
         """
-        _log.info("announcing again what ours had hidden", release=announcement.release)
-        announce(self._kafka, self._shared.topic_prefix, announcement)
-        self._note(announcement.release)
+        _log.info("announcing again what another announcement hides", release=announcement.release)
+        again = msgspec.structs.replace(announcement, epoch=self._epoch)
+        announce(self._kafka, self._shared.topic_prefix, again)
+        self._note(again.release)
         self._failures, self.fault = 0, ""
+        return again
 
     def _make(self, learner: Learner, head: bytes, live: LiveRelease) -> Classifier:
         """The candidate, loaded as a worker would load it; the store has nothing of it yet."""
@@ -228,6 +236,7 @@ class Publishing:
             store=self._shared.store,
             why=f"learned {sum(manifest.lineage.labels_by_class.values())} labels",
             announced_at=datetime.now(UTC),
+            epoch=self._epoch,
         )
         announce(self._kafka, self._shared.topic_prefix, announcement)
         now_ms = time.time() * 1000

@@ -19,11 +19,14 @@ from trainer.database import Database
 from trainer.dead_letters import DeadLetters
 from trainer.following import Following
 from trainer.inbox import Inbox
+from trainer.leadership import Leadership
 from trainer.learning import Learning
 from trainer.live import Releases
+from trainer.lock import DatabaseLock
 from trainer.metrics import TrainerMetrics
 from trainer.publishing import Publishing
 from trainer.settings import TrainerSettings
+from trainer.snapshots import Snapshots
 
 _log = structlog.get_logger(__name__)
 
@@ -43,32 +46,59 @@ def run_trainer(kafka: KafkaSettings, shared: SharedSettings, trainer: TrainerSe
     """
     stop = stop_on_signals()
     metrics = TrainerMetrics()
-    health = Health("release", "labels", "publishing")
+    health = Health("leader", "release", "labels", "publishing")
     with ExitStack() as stack:
         option = env_name(TrainerSettings, "metrics_port")
-        port = stack.enter_context(
+        stack.enter_context(
             closing(
                 Port(shared.listen_host, trainer.metrics_port, health, metrics.registry, option)
             )
         )
         wait = trainer.release_wait_seconds
         retry(lambda: require_topics(kafka, shared.topic_prefix), stop, wait)
+        lock = stack.enter_context(closing(DatabaseLock(trainer.database)))
+        brokers = stack.enter_context(closing(BrokerWatch(kafka, trainer.watchdog_seconds)))
+        leadership = stack.enter_context(
+            closing(Leadership(kafka, shared.topic_prefix, trainer.session_timeout_seconds, lock))
+        )
+        if not leadership.wait(stop, health, brokers):
+            _log.info("stopped: it stood by")
+            return ExitCode.DONE
+        epoch = leadership.claim()
+        metrics.leader.set(1)
+        metrics.epoch.set(epoch)
+        health.set("leader", True, f"leads with epoch {epoch}")
+        _log.info("leads", epoch=epoch)
+        snapshots = Snapshots(shared, trainer, metrics, epoch)
+        snapshots.restore()
         database = stack.enter_context(Database(trainer.database))
+        database.led_under(epoch)
         announcements = stack.enter_context(closing(Announcements(kafka, shared.topic_prefix)))
         releases = Releases(shared.cache, trainer.threads)
-        following = Following(announcements, releases, metrics, health)
+        following = Following(announcements, releases, metrics, health, epoch)
         live = following.start(wait, stop)
         letters = stack.enter_context(closing(DeadLetters(kafka)))
         learning = Learning(database, trainer, shared.topic_prefix, live, letters.deliver, metrics)
-        publishing = Publishing(kafka, shared, trainer, database, releases, metrics)
+        publishing = Publishing(kafka, shared, trainer, database, releases, metrics, epoch)
         offsets = {(part.topic, part.partition): part.next for part in database.ranges()}
         inbox = stack.enter_context(
             closing(Inbox(kafka, shared.topic_prefix, offsets, trainer.max_batch))
         )
-        brokers = stack.enter_context(closing(BrokerWatch(kafka, trainer.watchdog_seconds)))
-        _log.info("learning", learner=trainer.learner, port=port.port, live=live.manifest.release)
-        loop = Loop(inbox, learning, following, publishing, brokers, metrics, health)
+        _log.info("learning", learner=trainer.learner, live=live.manifest.release)
+        loop = Loop(
+            inbox,
+            learning,
+            following,
+            publishing,
+            leadership,
+            snapshots,
+            database,
+            brokers,
+            metrics,
+            health,
+        )
         loop.run(stop, Watchdog(trainer.watchdog_seconds))
+        snapshots.finish(database)
     _log.info("stopped: everything learned is in the database")
     return ExitCode.DONE
 
@@ -81,6 +111,9 @@ class Loop:
     learning: Learning
     following: Following
     publishing: Publishing
+    leadership: Leadership
+    snapshots: Snapshots
+    database: Database
     brokers: BrokerWatch
     metrics: TrainerMetrics
     health: Health
@@ -90,6 +123,7 @@ class Loop:
         Go on until told to stop; a step that hangs ends the process.
 
         Raises:
+            Superseded: Another trainer has taken the lead.
             TryAgain: The brokers have been out of reach for too long, or nothing can be published.
         """
         while not stop.is_set():
@@ -102,6 +136,7 @@ class Loop:
                 self._step()
 
     def _step(self) -> None:
+        self.leadership.poll()
         records = self.inbox.poll(_POLL_SECONDS)
         if records:
             self.learning.step(records)
@@ -114,11 +149,12 @@ class Loop:
                 self._publish()
             except TryAgain as error:
                 self.publishing.postpone(error)
+        self.snapshots.step(self.database)
 
     def _publish(self) -> None:
         if overtaken := self.following.overtaken():
             try:
-                self.publishing.repeat(overtaken)
+                self.following.is_repeated(self.publishing.repeat(overtaken))
             except TryAgain:
                 self.following.is_overtaken(overtaken)
                 raise

@@ -98,6 +98,23 @@ class TrainerSettings(Settings):
     max_batch: Annotated[
         int, Field(ge=1, le=4096, description="The most events of one mini-batch.")
     ] = 64
+    session_timeout_seconds: Annotated[
+        float,
+        Field(
+            ge=1,
+            le=1800,
+            description="A trainer that is not heard of for so long leads no more: one that stands by "
+            "takes over.",
+        ),
+    ] = 10
+    snapshot_interval_seconds: Annotated[
+        float,
+        Field(
+            gt=0,
+            description="The least time between two snapshots of the database in the store, from which "
+            "another trainer takes over.",
+        ),
+    ] = 300
     threads: Annotated[int, Field(ge=1, le=64, description="Threads of one inference.")] = 1
     release_wait_seconds: Annotated[
         float,

@@ -54,6 +54,7 @@ class LiveModel:
         self._health = health
         self._threads = threads
         self._encoders = Encoders()
+        self._stale = 0
         self._classifier: Classifier | None = None
         self._failures, self._retry_at = 0, 0.0
         self._closed = threading.Event()
@@ -111,6 +112,7 @@ class LiveModel:
         try:
             while not self._closed.is_set():
                 newest = self._announcements.newest("live", _POLL_SECONDS)
+                self._count_stale()
                 if newest is not None:
                     pending, self._failures, self._retry_at = newest, 0, 0.0
                 if pending is not None and time.monotonic() >= self._retry_at:
@@ -119,6 +121,10 @@ class LiveModel:
             self.failure = error
             self._health.set("release", False, f"announcements can no longer be followed: {error}")
             _log.exception("announcements can no longer be followed")
+
+    def _count_stale(self) -> None:
+        self._metrics.reloads.labels("stale").inc(self._announcements.stale - self._stale)
+        self._stale = self._announcements.stale
 
     def _take_up(self, announcement: ReleaseAnnouncement) -> bool:
         """Return whether this announcement is settled: loaded or refused."""

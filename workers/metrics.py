@@ -65,7 +65,7 @@ class WorkerMetrics:
         )
         self.reloads = Counter(
             "roomstream_worker_reloads",
-            "Releases taken up, by outcome: initial, loaded or refused.",
+            "Releases announced, by outcome: initial, loaded, refused or stale.",
             ["outcome"],
             registry=self.registry,
         )
@@ -92,7 +92,7 @@ class WorkerMetrics:
         """A counter that was never raised is 0, not absent: rates and alerts need it."""
         for outcome in ("classified", "dead", "skipped"):
             self.events.labels(outcome)
-        for outcome in ("initial", "loaded", "refused"):
+        for outcome in ("initial", "loaded", "refused", "stale"):
             self.reloads.labels(outcome)
         for stage in ("decode", "infer"):
             self.dead_letters.labels(stage)

@@ -176,6 +176,7 @@ def _facts(manifest: Manifest, live: ReleaseAnnouncement | None) -> dict[str, ob
         "live": is_live,
         "pinned": is_live and live is not None and live.pinned,
         "why": live.why if is_live and live is not None else None,
+        "epoch": live.epoch if is_live and live is not None else None,
     }
 
 
@@ -190,7 +191,8 @@ def _state(manifest: Manifest, live: ReleaseAnnouncement | None) -> str:
     if live is None or live.release != manifest.release:
         return ""
     pinned = ", pinned" if live.pinned else ""
-    return f"live since {moment(live.announced_at)}{pinned}: {live.why}"
+    by = f"the trainer, epoch {live.epoch}" if live.epoch else "an operator"
+    return f"live since {moment(live.announced_at)} by {by}{pinned}: {live.why}"
 
 
 def _describe(manifest: Manifest, live: ReleaseAnnouncement | None) -> None:

@@ -151,4 +151,5 @@ def _trainer_variables(stage: Stage, port: int) -> dict[str, str]:
         "TRAINER_DATABASE": str(stage.database),
         "TRAINER_METRICS_PORT": str(port),
         "TRAINER_RELEASE_INTERVAL_SECONDS": "2",
+        "TRAINER_SESSION_TIMEOUT_SECONDS": "6",
     }

@@ -161,6 +161,31 @@ class StoreBattery:
         with pytest.raises(ReleaseMissing):
             store.manifest(store.pointed("live"))
 
+    def test_files_come_and_go_by_name(self, store: Store, tmp_path: Path) -> None:
+        """What was put is found, listed and removed; a newer one takes its place."""
+        source, target = tmp_path / "source", tmp_path / "new" / "target"
+        for name, data in (("a/2", b"old"), ("a/1", b"\x00\xff" * 2_000_000), ("a/2", b"new")):
+            source.write_bytes(data)
+            store.put_file(name, source)
+        names = store.names("a")
+        store.get_file("a/1", target)
+        large = target.read_bytes()
+        store.get_file("a/2", target)
+        store.remove("a/1")
+        store.remove("a/1")
+
+        assert names == ["1", "2"]
+        assert (large, target.read_bytes()) == (b"\x00\xff" * 2_000_000, b"new")
+        assert store.names("a") == ["2"]
+        assert store.names("nowhere") == []
+
+    def test_a_file_that_is_not_there_is_told(self, store: Store, tmp_path: Path) -> None:
+        """Nothing half-copied remains."""
+        with pytest.raises(StoreError, match=r"Cannot read .*a/1"):
+            store.get_file("a/1", tmp_path / "target")
+
+        assert list(tmp_path.glob("*target*")) == []
+
 
 class TestFiles(StoreBattery):
     """A folder."""
@@ -181,6 +206,8 @@ class TestFiles(StoreBattery):
             store.get(Blob.of(b"abc"))
         with pytest.raises(StoreError, match="Cannot write"):
             store.point("live", "r-1")
+        with pytest.raises(StoreError, match="Cannot write"):
+            store.put_file("a/1", Path(__file__))
 
 
 class TestMemory(StoreBattery):

@@ -11,10 +11,10 @@ import pytest
 
 from roomstream.brokers import Broker
 from roomstream.ports import reserved_port
-from runtime.announcements import Announcements, announce
+from runtime.announcements import Announcements, announce, claim
 from runtime.settings import KafkaSettings, load
 from schemas.errors import TryAgain
-from schemas.events import ReleaseAnnouncement
+from schemas.events import ReleaseAnnouncement, TrainerClaim
 from schemas.topics import Topic
 from tests.kafka_io import send
 
@@ -22,7 +22,9 @@ RELEASES = [f"20261124T0900{number:02}.000Z-1c5cc3ca" for number in range(10)]
 
 
 def announcement(
-    number: int, channel: Literal["live", "shadow", "canary"] = "live"
+    number: int,
+    channel: Literal["live", "shadow", "canary"] = "live",
+    epoch: int | None = None,
 ) -> ReleaseAnnouncement:
     return ReleaseAnnouncement(
         channel=channel,
@@ -31,6 +33,7 @@ def announcement(
         store="file:///store",
         why="a test",
         announced_at=datetime(2026, 11, 24, 9, tzinfo=UTC),
+        epoch=epoch,
     )
 
 
@@ -80,6 +83,32 @@ def test_what_cannot_be_read_is_passed_over(
     )
 
     assert reader.read_all(20) == {"live": good}
+
+
+def test_what_another_trainer_has_taken_over_from_is_refused(
+    kafka_settings: KafkaSettings, topics: str, reader: Announcements
+) -> None:
+    """Its announcement is passed over, counted, and known to hide the one that counts."""
+    ours, late = announcement(1, epoch=1), announcement(2, epoch=1)
+    mine = TrainerClaim(epoch=2, trainer="host:1", claimed_at=ours.announced_at)
+    announce(kafka_settings, topics, ours)
+    offset = claim(kafka_settings, topics, mine)
+    announce(kafka_settings, topics, late)
+    found = reader.read_all(20)
+    hidden = set(reader.hidden)
+    announce(kafka_settings, topics, announcement(3))
+    reader.read_past(offset + 2, 20)
+
+    assert found == {"live": ours}
+    assert (reader.stale, hidden) == (1, {"live"})
+    assert reader.fence.claim == mine
+    assert (reader.last, reader.hidden) == ({"live": announcement(3)}, set())
+
+
+def test_a_place_that_is_not_there_yet_is_not_waited_for_ever(reader: Announcements) -> None:
+    """The topic and the place are named."""
+    with pytest.raises(TryAgain, match="could not be read to offset 7 within"):
+        reader.read_past(7, 0.3)
 
 
 def test_newest_is_the_last_of_its_channel(

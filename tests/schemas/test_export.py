@@ -21,6 +21,7 @@ from schemas.events import (
     ListingEvent,
     ReleaseAnnouncement,
     ReviewRequest,
+    TrainerClaim,
 )
 from schemas.export import asyncapi, avro_schema, exported_files, json_schema
 from schemas.topics import TOPICS
@@ -77,7 +78,9 @@ EVENTS: list[Event] = [
         store="file:///store",
         why="learned 100 labels",
         announced_at=NOON,
+        epoch=3,
     ),
+    TrainerClaim(epoch=3, trainer="host:1", claimed_at=NOON),
 ]
 every_event = pytest.mark.parametrize("event", EVENTS, ids=lambda event: type(event).__name__)
 

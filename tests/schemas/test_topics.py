@@ -20,6 +20,7 @@ from schemas.events import (
     ListingEvent,
     ReleaseAnnouncement,
     ReviewRequest,
+    TrainerClaim,
 )
 from schemas.topics import DAY_MS, FOREVER_MS, TOPICS, Topic, TopicSpec
 
@@ -61,7 +62,7 @@ def test_what_travels_where() -> None:
         Topic.REVIEW: (ReviewRequest,),
         Topic.LABELLED: (LabelledEvent, Feedback),
         Topic.DELETIONS: (Deletion,),
-        Topic.RELEASES: (ReleaseAnnouncement,),
+        Topic.RELEASES: (ReleaseAnnouncement, TrainerClaim),
         Topic.DEAD: (),
     } == {spec.topic: spec.events for spec in TOPICS}
 
@@ -77,7 +78,7 @@ def test_releases_are_compacted_into_one_partition() -> None:
     """Every worker reads all announcements in one order, and the last of a channel is never lost."""
     spec = SPECS[Topic.RELEASES]
 
-    assert (spec.compacted, spec.partitions, spec.key) == (True, 1, "channel")
+    assert (spec.compacted, spec.partitions, spec.key) == (True, 1, "channel; of claims 'trainer'")
 
 
 def test_only_releases_are_compacted() -> None:

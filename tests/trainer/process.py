@@ -152,7 +152,12 @@ class Deployment:
                 )
 
     def _environment(self, variables: dict[str, object]) -> dict[str, str]:
-        ours = {"database": self.database, "metrics_port": self.port, "release_wait_seconds": 5}
+        ours = {
+            "database": self.database,
+            "metrics_port": self.port,
+            "release_wait_seconds": 5,
+            "session_timeout_seconds": 2,
+        }
         trainer = {f"TRAINER_{k.upper()}": str(v) for k, v in (ours | variables).items()}
         return {
             **os.environ,

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -9,14 +10,16 @@ import pytest
 from artefacts.store import Store
 from roomstream.brokers import Broker
 from roomstream.live import make_live
-from runtime.announcements import Announcements
+from runtime.announcements import Announcements, announce, claim
 from runtime.health import Health
 from runtime.settings import KafkaSettings, SharedSettings, load
 from runtime.topics import create_topics
 from schemas.errors import ExitCode, RoomstreamError
+from schemas.events import ReleaseAnnouncement, TrainerClaim
 from tests.processes import eventually
 from tests.releases import tiny_release
 from trainer.following import Following
+from trainer.leadership import Superseded
 from trainer.live import LiveRelease, Releases
 from trainer.metrics import TrainerMetrics
 
@@ -34,7 +37,7 @@ class Scene:
         self.metrics = TrainerMetrics()
         self.health = Health("release")
         self.announcements = Announcements(kafka, prefix)
-        self.following = Following(self.announcements, self.releases, self.metrics, self.health)
+        self.following = self._following(1)
         self.taken_up: list[str] = []
 
     def announce(self, scale: float, pinned: bool = False) -> LiveRelease:
@@ -42,6 +45,35 @@ class Scene:
         manifest = tiny_release(self.store, scale=scale)
         announcement = make_live(self.kafka, self.shared, manifest.release, "a test", pinned)
         return self.releases.load(announcement)
+
+    def announce_as(self, scale: float, epoch: int) -> LiveRelease:
+        """A trainer announces a new release."""
+        manifest = tiny_release(self.store, scale=scale)
+        announcement = ReleaseAnnouncement(
+            channel="live",
+            release=manifest.release,
+            manifest_digest=self.store.manifest_digest(manifest.release),
+            store=self.shared.store,
+            why="a test",
+            announced_at=datetime.now(UTC),
+            epoch=epoch,
+        )
+        announce(self.kafka, self.shared.topic_prefix, announcement)
+        return self.releases.load(announcement)
+
+    def claim(self, epoch: int) -> None:
+        """A trainer takes the lead."""
+        ours = TrainerClaim(epoch=epoch, trainer="a test", claimed_at=datetime.now(UTC))
+        claim(self.kafka, self.shared.topic_prefix, ours)
+
+    def lead(self, epoch: int) -> None:
+        """This trainer takes the lead and starts."""
+        self.claim(epoch)
+        self.following = self._following(epoch)
+        self.following.start(5)
+
+    def _following(self, epoch: int) -> Following:
+        return Following(self.announcements, self.releases, self.metrics, self.health, epoch)
 
     def look(self, until: Callable[[], bool], what: str) -> None:
         """Look at the topic until something is so."""
@@ -139,6 +171,65 @@ def test_what_ours_has_hidden_counts(scene: Scene) -> None:
     assert scene.following.live.announcement.pinned
     assert theirs.announcement == scene.following.overtaken()
     assert scene.following.overtaken() is None
+
+
+def test_what_an_older_epoch_made_live_is_announced_under_ours(scene: Scene) -> None:
+    """Or what was announced under it too late could be taken for it, once the topic is compacted."""
+    before = scene.announce_as(12, epoch=1)
+    scene.lead(2)
+    again = scene.following.overtaken()
+    scene.announce_as(11, epoch=2)
+
+    assert before.announcement == again
+    assert scene.following.overtaken() is None
+
+
+def test_an_operators_release_needs_no_epoch(scene: Scene) -> None:
+    """It counts under whatever trainer: nothing is announced again at a start."""
+    scene.announce(12)
+    scene.lead(2)
+
+    assert scene.following.overtaken() is None
+
+
+def test_a_newer_operators_release_is_not_undone_by_the_takeover(scene: Scene) -> None:
+    """It came between start and the first look: what was live at the start is not repeated."""
+    scene.announce_as(12, epoch=1)
+    scene.lead(2)
+    theirs = scene.announce(11).manifest.release
+    scene.look(lambda: scene.live == theirs, "the operator's release")
+
+    assert scene.following.overtaken() is None
+
+
+def test_a_stale_announcement_is_covered_by_the_right_one(scene: Scene) -> None:
+    """Once: what is ours is on its way then."""
+    scene.announce(12)
+    scene.lead(2)
+    theirs = scene.announce(11)
+    scene.announce_as(10, epoch=1)
+    scene.look(lambda: bool(scene.announcements.hidden), "the stale one")
+    again = scene.following.overtaken()
+    assert again is not None
+    scene.following.is_repeated(again)
+    twice = scene.following.overtaken()
+    announce(scene.kafka, scene.shared.topic_prefix, again)
+    scene.look(lambda: not scene.announcements.hidden, "ours")
+
+    assert theirs.announcement == again
+    assert twice is scene.following.overtaken() is None
+    assert scene.live == theirs.manifest.release
+
+
+def test_another_trainers_claim_ends_it(scene: Scene) -> None:
+    """With the exit code of trying again: then it stands by."""
+    scene.announce(12)
+    scene.lead(2)
+    scene.claim(3)
+    with pytest.raises(Superseded, match="epoch 3, this one's is 2") as caught:
+        scene.look(lambda: False, "the claim")
+
+    assert caught.value.exit_code == ExitCode.TRY_AGAIN
 
 
 def test_a_release_that_cannot_be_fetched_is_waited_for(scene: Scene, tmp_path: Path) -> None:

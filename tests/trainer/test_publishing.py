@@ -65,7 +65,13 @@ class Desk:
     def desk(self) -> Publishing:
         """Publishing as after a start."""
         return Publishing(
-            self.kafka, self.shared, self.settings, self.database, self.releases, self.metrics
+            self.kafka,
+            self.shared,
+            self.settings,
+            self.database,
+            self.releases,
+            self.metrics,
+            epoch=1,
         )
 
     def learn(self, *numbers: int, label: str | None = None) -> None:
@@ -158,13 +164,14 @@ def test_a_release_of_another_store_is_the_base_of_ours(desk: Desk, tmp_path: Pa
 
 
 def test_what_somebody_else_made_live_can_be_repeated(desk: Desk) -> None:
-    """It is the last announcement again, with its pin, and noted for the command."""
+    """It is the last announcement again, with its pin, under our epoch, and noted for the command."""
     desk.learn(*learned_numbers(40))
     theirs = msgspec.structs.replace(desk.live.announcement, pinned=True)
     desk.publish()
-    desk.publishing.repeat(theirs)
+    again = desk.publishing.repeat(theirs)
 
-    assert theirs == live_announcement(desk.kafka, desk.shared)
+    assert again == msgspec.structs.replace(theirs, epoch=1)
+    assert again == live_announcement(desk.kafka, desk.shared)
     assert desk.store.pointed("live") == theirs.release
 
 
