@@ -112,7 +112,8 @@ class FaustDelivery:
             if self._failed.done():
                 self._failed.result()
             if self._app.crashed:
-                raise TryAgain(f"Faust ended: {self._app.crash_reason!r}. Start the worker again.")
+                reason = self._app.crash_reason
+                raise TryAgain(f"Faust ended: {reason!r}. Start the worker again.") from reason
             if self._app.should_stop:
                 raise TryAgain("Faust stopped by itself. Start the worker again.")
             with contextlib.suppress(TimeoutError):  # positions wait for brokers: we do not
@@ -266,4 +267,6 @@ def _credentials(settings: KafkaSettings) -> Any:
 def _translated(error: Exception) -> Exception:
     if isinstance(error, RoomstreamError):
         return error
-    return TryAgain(f"A window could not be delivered: {error!r}. Nothing of it was committed.")
+    told = TryAgain(f"A window could not be delivered: {error!r}. Nothing of it was committed.")
+    told.__cause__ = error
+    return told
