@@ -3,6 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from kafka import KafkaConsumer
+from kafka.errors import TopicAuthorizationFailedError
+
 from runtime.settings import KafkaSettings
 
 _DENIALS = frozenset({29, 30, 31, 53})  # of a topic, a group, the cluster, a transactional id
@@ -68,6 +71,17 @@ def denied_code(error: BaseException | None) -> int | None:
             return int(code)
         error = error.__cause__ or error.__context__
     return None
+
+
+def require_visible(consumer: KafkaConsumer) -> None:
+    """
+    Check that a consumer may still see what was assigned to it; else it would wait without a word.
+
+    Raises:
+        TopicAuthorizationFailedError: It may not.
+    """
+    if hidden := consumer._client.cluster.unauthorized_topics:
+        raise TopicAuthorizationFailedError(hidden)
 
 
 def principal(settings: KafkaSettings) -> str:

@@ -19,7 +19,7 @@ from kafka.protocol.admin import DescribeGroupsRequest
 from runtime.denials import Lack, denial, denied_code
 from runtime.kafka import admin_client
 from runtime.settings import KafkaSettings
-from schemas.errors import ConfigurationError
+from schemas.errors import ConfigurationError, TryAgain
 from schemas.topics import Topic
 
 TRAINER_GROUP = "roomstream-trainer"
@@ -107,9 +107,11 @@ def permitted(settings: KafkaSettings, prefix: str, access: Access) -> Iterator[
     try:
         yield
     except Exception as error:
+        # Not every library keeps the refusal that it fails from, so ask again.
+        with contextlib.suppress(TryAgain):
+            require_access(settings, prefix, access)
         if not (code := denied_code(error)):
             raise
-        require_access(settings, prefix, access)
         refused = Lack("Write", "transactional-id", access.transactional_ids, prefixed=True)
         lacks = [refused] if code == _TRANSACTIONAL_ID else []
         raise ConfigurationError(denial(settings, access.role, lacks, repr(error))) from error

@@ -6,8 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from kafka import KafkaAdminClient
+from kafka.admin import MemberToRemove
 
 from runtime.denials import Lack
+from runtime.kafka import kafka_arguments
 from runtime.permissions import (
     Access,
     audit_access,
@@ -20,7 +23,7 @@ from schemas.errors import ConfigurationError
 from schemas.topics import Topic
 from tests.integration.secured import SecuredDeployment
 from tests.kafka_io import send
-from tests.processes import eventually, within
+from tests.processes import eventually
 from tests.secured_kafka import PASSWORD, SecuredKafka
 from tests.trainer.labels import labelled
 from tests.trainer.process import Deployment
@@ -53,8 +56,19 @@ def trainer(secured: SecuredDeployment, tmp_path: Path) -> Iterator[Deployment]:
         yield found
 
 
+def forget_members(secured: SecuredDeployment) -> None:
+    """Let a worker of the other engine in at once: members that are static stay when they end."""
+    with KafkaAdminClient(**kafka_arguments(secured.administrator)) as admin:
+        members = admin.describe_groups([GROUP])[GROUP]["members"]
+        if members:
+            admin.remove_group_members(
+                GROUP, [MemberToRemove(member_id=member["member_id"]) for member in members]
+            )
+
+
 def worker(secured: SecuredDeployment, folder: Path, delivery: str) -> WorkerProcess:
     """A worker that was started as its own user."""
+    forget_members(secured)
     return WorkerProcess(
         {**secured.environment("worker"), "WORKER_DELIVERY": delivery}, folder / "worker.log"
     )
@@ -189,6 +203,7 @@ def test_a_transactional_id_that_is_not_allowed_is_named(
     [
         Lack("Read", "topic", f"{PREFIX}listings"),
         Lack("Write", "topic", f"{PREFIX}classified"),
+        Lack("Read", "topic", f"{PREFIX}releases"),
         Lack("Read", "group", GROUP),
     ],
     ids=str,
@@ -200,10 +215,8 @@ def test_an_acl_taken_from_a_worker_is_named(
     with worker(secured, tmp_path, delivery) as process:
         eventually(process.ready, "worker is ready", 60)
         with secured.without("worker", lack):
-            taken = time.monotonic()
             send(secured.kafka("upstream"), f"{PREFIX}listings", listings(4))
-            assert within(25, lambda: process.process.poll() is not None), process.lines()
-            print(lack, delivery, time.monotonic() - taken)
+            eventually(lambda: process.process.poll() is not None, "the worker ends", 20)
 
         assert process.ended() == 2, process.lines()
         assert f"{lack.operation} on {lack.kind} {lack.name}" in process.lines()[-1]["why"]
@@ -227,7 +240,7 @@ def test_an_acl_taken_from_a_trainer_is_named(
         send(secured.kafka("upstream"), Topic.LABELLED.named(PREFIX), [(b"k", b"no label", [])])
         process = trainer.process
         assert process is not None
-        assert within(25, lambda: process.poll() is not None), trainer.log_file.read_text()
+        eventually(lambda: process.poll() is not None, "the trainer ends", 20)
 
     assert process.poll() == 2
     assert f"{lack.operation} on {lack.kind} {lack.name}" in trainer.log_file.read_text()
