@@ -44,7 +44,10 @@ def judge_disk(purposes: str, free_bytes: int) -> Finding:
     if free_bytes >= _LOW_BYTES:
         return Finding("disk", "ok", says)
     return Finding(
-        "disk", "failed" if free_bytes < _FULL_BYTES else "warning", says, "Free some, or move them."
+        "disk",
+        "failed" if free_bytes < _FULL_BYTES else "warning",
+        says,
+        "Free some, or move them.",
     )
 
 
