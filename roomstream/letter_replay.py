@@ -26,6 +26,7 @@ from runtime.dead_letters import (
     sent_back,
 )
 from runtime.kafka import MAX_REQUEST_BYTES, kafka_arguments, require_transactions
+from runtime.permissions import REPLAY_ID
 from runtime.records import Outbound, Record
 from runtime.settings import KafkaSettings
 from runtime.watchdog import Watchdog
@@ -183,7 +184,7 @@ class _Session:
         self._producer = KafkaProducer(
             **kafka_arguments(kafka),
             acks="all",
-            transactional_id=f"{prefix}roomstream-dead-replay",
+            transactional_id=prefix + REPLAY_ID,
             transaction_timeout_ms=_TRANSACTION_SECONDS * 1000,
             max_block_ms=_DELIVERY_SECONDS * 1000,
             max_request_size=MAX_REQUEST_BYTES,

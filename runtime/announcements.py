@@ -8,6 +8,7 @@ import structlog
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.errors import KafkaError
 
+from runtime.denials import require_visible
 from runtime.fencing import Fence
 from runtime.kafka import kafka_arguments, probe
 from runtime.records import Record, polled
@@ -127,7 +128,11 @@ class Announcements:
 
         Returns:
             Those that came, in order; what is stale or cannot be read is logged and passed over.
+
+        Raises:
+            KafkaError: The topic may not be read any more.
         """
+        require_visible(self._consumer)
         records = polled(self._consumer.poll(timeout_ms=int(timeout_seconds * 1000)))
         return [event for record in records if (event := self._admitted(record))]
 

@@ -22,6 +22,7 @@ from runtime.announcements import Announcements, claim
 from runtime.broker_watch import BrokerWatch
 from runtime.health import Health
 from runtime.kafka import admin_client, has_transactions, kafka_arguments
+from runtime.permissions import TRAINER_GROUP
 from runtime.settings import KafkaSettings
 from schemas.errors import RoomstreamError, TryAgain
 from schemas.events import TrainerClaim
@@ -30,7 +31,6 @@ from trainer.lock import DatabaseLock
 
 _log = structlog.get_logger(__name__)
 
-GROUP = "roomstream-trainer"
 _POLL_SECONDS = 0.2
 _READ_SECONDS = 30
 _MAX_POLL_SECONDS = 900
@@ -61,7 +61,7 @@ class Leadership:
     ) -> None:
         self._kafka = kafka
         self._prefix = prefix
-        self._group = prefix + GROUP
+        self._group = prefix + TRAINER_GROUP
         self._lock = lock
         self._forget_dead_self()
         try:

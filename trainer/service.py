@@ -9,10 +9,9 @@ import structlog
 from runtime.announcements import Announcements
 from runtime.broker_watch import BrokerWatch
 from runtime.health import Health, Port
-from runtime.retrying import retry
+from runtime.permissions import permitted, trainer_access
 from runtime.settings import KafkaSettings, SharedSettings, env_name
 from runtime.stopping import stop_on_signals
-from runtime.topics import require_topics
 from runtime.watchdog import Watchdog
 from schemas.errors import ExitCode, TryAgain
 from trainer.database import Database
@@ -55,7 +54,8 @@ def run_trainer(kafka: KafkaSettings, shared: SharedSettings, trainer: TrainerSe
             )
         )
         wait = trainer.release_wait_seconds
-        retry(lambda: require_topics(kafka, shared.topic_prefix), stop, wait)
+        access = trainer_access(shared.topic_prefix)
+        stack.enter_context(permitted(kafka, shared.topic_prefix, access, stop, wait))
         lock = stack.enter_context(closing(DatabaseLock(trainer.database)))
         brokers = stack.enter_context(closing(BrokerWatch(kafka, trainer.watchdog_seconds)))
         leadership = stack.enter_context(

@@ -3,17 +3,18 @@
 import gc
 import sys
 from collections.abc import Sequence
+from contextlib import ExitStack, closing
 from datetime import UTC, datetime
 
 import structlog
 
 from runtime.health import Health, Port
+from runtime.permissions import permitted, worker_access
 from runtime.records import Record
 from runtime.retrying import retry
 from runtime.settings import KafkaSettings, SharedSettings, env_name, settings_environment
 from runtime.stopping import stop_on_signals
 from runtime.supervisor import Child, Supervisor
-from runtime.topics import require_topics
 from runtime.watchdog import Watchdog
 from schemas.errors import ExitCode
 from workers.faust_delivery import FaustDelivery
@@ -48,45 +49,36 @@ def run_worker(kafka: KafkaSettings, shared: SharedSettings, worker: WorkerSetti
 
 
 def _serve(kafka: KafkaSettings, shared: SharedSettings, worker: WorkerSettings) -> int:
-    stop = stop_on_signals()
+    stop, wait = stop_on_signals(), worker.release_wait_seconds
     metrics = WorkerMetrics()
     health = Health("release", "partitions", "circuit")
-    port = Port(
-        shared.listen_host,
-        worker.metrics_port,
-        health,
-        metrics.registry,
-        env_name(WorkerSettings, "metrics_port"),
-    )
-    try:
-        wait = worker.release_wait_seconds
-        retry(lambda: require_topics(kafka, shared.topic_prefix), stop, wait)
+    prefix, group = shared.topic_prefix, worker.consumer_group(shared.topic_prefix)
+    with ExitStack() as stack:
+        option = env_name(WorkerSettings, "metrics_port")
+        port = stack.enter_context(
+            closing(Port(shared.listen_host, worker.metrics_port, health, metrics.registry, option))
+        )
+        stack.enter_context(permitted(kafka, prefix, worker_access(group), stop, wait))
         model = retry(lambda: LiveModel(kafka, shared, metrics, health, worker.threads), stop, wait)
-        try:
-            model.start(wait, stop)
-            pipeline = Pipeline(shared.topic_prefix, worker.review_share)
+        stack.enter_context(closing(model))
+        model.start(wait, stop)
+        pipeline = Pipeline(prefix, worker.review_share)
 
-            def answer(records: Sequence[Record]) -> Window:
-                return pipeline.run(records, model.current(), datetime.now(UTC))
+        def answer(records: Sequence[Record]) -> Window:
+            return pipeline.run(records, model.current(), datetime.now(UTC))
 
-            group = worker.consumer_group(shared.topic_prefix)
-            _log.info("serving", delivery=worker.delivery, group=group, port=port.port)
-            gc.freeze()  # what is loaded stays: a tenth of a fast engine's time goes into looking at it
-            engine = _ENGINES[worker.delivery]
-            engine(
-                kafka,
-                shared.topic_prefix,
-                worker,
-                answer,
-                metrics,
-                health,
-                Watchdog(worker.watchdog_seconds),
-                lambda: model.current().manifest.release,
-            ).run(stop)
-        finally:
-            model.close()
-    finally:
-        port.close()
+        _log.info("serving", delivery=worker.delivery, group=group, port=port.port)
+        gc.freeze()  # what is loaded stays: a tenth of a fast engine's time goes into looking at it
+        _ENGINES[worker.delivery](
+            kafka,
+            prefix,
+            worker,
+            answer,
+            metrics,
+            health,
+            Watchdog(worker.watchdog_seconds),
+            lambda: model.current().manifest.release,
+        ).run(stop)
     return ExitCode.DONE
 
 

@@ -30,6 +30,7 @@ from kafka.structs import OffsetAndMetadata, TopicPartition
 
 from runtime.broker_watch import BrokerWatch
 from runtime.dead_letters import fitting
+from runtime.denials import denied_code
 from runtime.health import Health
 from runtime.kafka import MAX_REQUEST_BYTES, kafka_arguments, require_transactions
 from runtime.records import Outbound, Record, polled
@@ -119,6 +120,8 @@ class TransactionalDelivery:
                 try:
                     self._serve(stop)
                 except KafkaError as error:
+                    if denied_code(error):
+                        raise
                     if _is_fenced(error):
                         raise self._fenced(error) from error
                     self._lose(error)

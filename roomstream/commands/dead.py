@@ -13,8 +13,8 @@ from roomstream.options import with_settings
 from roomstream.reading import TopicReader
 from runtime.dead_letters import DeadLetter, read_dead_letter, replayed_offset
 from runtime.logs import configure_logs
+from runtime.permissions import permitted, reading, replay_access
 from runtime.settings import KafkaSettings, SharedSettings
-from runtime.topics import require_topics
 from schemas.errors import ConfigurationError
 from schemas.topics import Topic
 
@@ -74,8 +74,8 @@ def show(
 ) -> None:
     """Group the dead letters by stage, error, release, disposition and topic, with an example of each."""
     choice = _choice(shared.topic_prefix, stage, error, release, disposition, topic, since)
-    require_topics(kafka, shared.topic_prefix)
-    groups = _counted(kafka, shared.topic_prefix, choice)
+    with permitted(kafka, shared.topic_prefix, reading(Topic.DEAD)):
+        groups = _counted(kafka, shared.topic_prefix, choice)
     ranked = sorted(groups.items(), key=lambda item: -item[1].letters)
     if as_json:
         print_json([_facts(group, count) for group, count in ranked])
@@ -113,9 +113,11 @@ def replay(
     """
     configure_logs("dead-replay", shared.log_level)
     choice = _choice(shared.topic_prefix, stage, error, release, disposition, topic, since)
-    require_topics(kafka, shared.topic_prefix)
     made = Replay(kafka, shared.topic_prefix, choice, max_attempts, limit)
-    with counting("dead letters read, markers first") as counted:
+    with (
+        permitted(kafka, shared.topic_prefix, replay_access(shared.topic_prefix)),
+        counting("dead letters read, markers first") as counted,
+    ):
         tally = made.preview(counted) if dry_run else made.run(counted)
     if as_json:
         print_json({"dry_run": dry_run, **asdict(tally)})
