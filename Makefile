@@ -8,7 +8,7 @@ ARGS ?=
 PACKAGES := schemas artefacts runtime workers trainer roomstream
 SOURCES := pyproject.toml README.md LICENSE $(shell find $(PACKAGES) -type f -not -path '*/__pycache__/*')
 
-.PHONY: help install demo test check bench clean
+.PHONY: help install demo test check bench chaos clean
 .DEFAULT_GOAL := help
 
 help:  ## Show this list
@@ -31,6 +31,9 @@ check: install  ## Lint, types, layers, and that generated files are current
 
 bench: install  ## Measure against ONNX Runtime alone (make bench ARGS="--listings my-listings.csv.gz")
 	$(BIN)/python bench/serving.py $(ARGS)
+
+chaos: install  ## Kill, stop and cut everything for 20 minutes, and prove that nothing is lost (make chaos ARGS="--seed 7")
+	$(BIN)/python -m tests.chaos $(ARGS)
 
 clean:  ## Remove .venv and everything that was built
 	rm -rf $(VENV) dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
