@@ -43,6 +43,7 @@ class Service:
         port: Where it answers probes.
 
     Attributes:
+        environment: May be changed before it is started.
         wanted: Whether it should run.
         paused: Whether it was stopped by SIGSTOP.
     """
@@ -56,8 +57,9 @@ class Service:
         port: int,
     ) -> None:
         self.name, self.log, self.port = name, log, port
+        self.environment = dict(environment)
         self.wanted = self.paused = False
-        self._child = _Watched(name, command, environment, log)
+        self._child = _Watched(name, command, self.environment, log)
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
 

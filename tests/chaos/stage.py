@@ -44,7 +44,7 @@ class Stage:
         self, cluster: Cluster, folder: Path, delivery: Delivery, prefix: str = ""
     ) -> None:
         self.cluster, self.kafka, self.prefix = cluster, cluster.kafka, prefix
-        self.delivery, self._folder = delivery, folder
+        self.delivery, self.folder = delivery, folder
         folder.mkdir(parents=True, exist_ok=True)
         self.shared = SharedSettings(
             store=f"file://{folder / 'store'}", cache=folder / "cache", topic_prefix=prefix
@@ -107,7 +107,7 @@ class Stage:
                 **settings_environment(self.shared),
                 **settings_environment(settings),
             },
-            self._folder / f"worker-{slot}.log",
+            self.folder / f"worker-{slot}.log",
             settings.metrics_port,
         )
 
@@ -129,7 +129,7 @@ class Stage:
                 **settings_environment(self.shared),
                 **settings_environment(settings),
             },
-            self._folder / "trainer.log",
+            self.folder / "trainer.log",
             settings.metrics_port,
         )
 
