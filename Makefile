@@ -8,11 +8,11 @@ ARGS ?=
 PACKAGES := schemas artefacts runtime workers trainer roomstream
 SOURCES := pyproject.toml README.md LICENSE $(shell find $(PACKAGES) -type f -not -path '*/__pycache__/*')
 
-.PHONY: help install demo test check bench chaos clean
+.PHONY: help install demo test check bench bench-recovery chaos clean
 .DEFAULT_GOAL := help
 
 help:  ## Show this list
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
 
 install: $(VENV)/.wheel  ## Make .venv with everything that roomstream and its tests need
 
@@ -31,6 +31,9 @@ check: install  ## Lint, types, layers, and that generated files are current
 
 bench: install  ## Measure against ONNX Runtime alone (make bench ARGS="--listings my-listings.csv.gz")
 	$(BIN)/python bench/serving.py $(ARGS)
+
+bench-recovery: install  ## Measure how soon a killed worker's partitions are answered again
+	$(BIN)/python -m bench.recovery $(ARGS)
 
 chaos: install  ## Kill, stop and cut everything for 20 minutes, and prove that nothing is lost (make chaos ARGS="--seed 7")
 	$(BIN)/python -m tests.chaos $(ARGS)

@@ -8,12 +8,14 @@ import structlog
 
 from runtime.health import Health, Port
 from runtime.records import Record
+from runtime.same_topic import SameTopic
 from runtime.settings import KafkaSettings, SharedSettings, env_name, settings_environment
 from runtime.stopping import stop_on_signals
 from runtime.supervisor import Child, Supervisor
 from runtime.topics import require_topics
 from runtime.watchdog import Watchdog
 from schemas.errors import ExitCode
+from schemas.topics import Topic
 from workers.faust_delivery import FaustDelivery
 from workers.live_model import LiveModel
 from workers.metrics import WorkerMetrics
@@ -57,12 +59,14 @@ def _serve(kafka: KafkaSettings, shared: SharedSettings, worker: WorkerSettings)
     )
     try:
         require_topics(kafka, shared.topic_prefix)
+        listings = SameTopic(kafka, Topic.LISTINGS.named(shared.topic_prefix))
         model = LiveModel(kafka, shared, metrics, health, worker.threads)
         try:
             model.start(worker.release_wait_seconds)
             pipeline = Pipeline(shared.topic_prefix, worker.review_share)
 
             def answer(records: Sequence[Record]) -> Window:
+                listings.check()
                 return pipeline.run(records, model.current(), datetime.now(UTC))
 
             group = worker.consumer_group(shared.topic_prefix)
@@ -79,6 +83,7 @@ def _serve(kafka: KafkaSettings, shared: SharedSettings, worker: WorkerSettings)
             ).run(stop)
         finally:
             model.close()
+            listings.close()
     finally:
         port.close()
     return ExitCode.DONE

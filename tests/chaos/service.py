@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import signal
 import threading
 import urllib.error
@@ -13,6 +14,7 @@ from pathlib import Path
 from runtime.supervisor import BackOff, Child, Supervisor
 from schemas.errors import ExitCode
 
+_LAG = re.compile(r'^roomstream_worker_lag_events\{partition="(\d+)"\}', re.MULTILINE)
 _RESTLESS = BackOff(first_seconds=0.2, most_seconds=1, failures=1_000_000)
 # A process that has hardly begun does not know SIGTERM yet.
 _DOCUMENTED = {ExitCode.DONE, ExitCode.TRY_AGAIN, -signal.SIGKILL, -signal.SIGTERM}
@@ -122,11 +124,19 @@ class Service:
 
     def ready(self) -> bool:
         """What /readyz says."""
+        return self._page("readyz") is not None
+
+    def partitions(self) -> list[int]:
+        """Those that a worker has now, by its metrics."""
+        return [int(found) for found in _LAG.findall(self._page("metrics") or "")]
+
+    def _page(self, path: str) -> str | None:
+        """What its port answers with status 200, if it does."""
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/readyz", timeout=5) as page:
-                return bool(page.status == 200)
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/{path}", timeout=5) as page:
+                return str(page.read().decode())
         except (OSError, urllib.error.URLError):
-            return False
+            return None
 
     def _supervise(self) -> None:
         Supervisor([self._child], _RESTLESS).run(self._stop)

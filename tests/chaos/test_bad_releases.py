@@ -103,9 +103,7 @@ def test_no_damaged_release_serves(one_node: Cluster, stage: MakeStage) -> None:
     assert ours.workers[2].gone() == 0
 
 
-def test_a_full_disk_keeps_the_old_release_serving(
-    one_node: Cluster, stage: MakeStage
-) -> None:
+def test_a_full_disk_keeps_the_old_release_serving(one_node: Cluster, stage: MakeStage) -> None:
     """A worker whose cache takes nothing more serves on, and takes the release up once there is room."""
     ours = stage(one_node, "at-least-once")
     with tiny_disk(ours.folder / "small", "64k") as disk:
