@@ -106,9 +106,10 @@ class Run:
     def _await_ready(self, seconds: float = 120) -> None:
         """Wait until all that are wanted say that they are ready, as their documents promise."""
         deadline = time.monotonic() + seconds
-        while late := [s.name for s in self._stage.services if s.wanted and not s.ready()]:
+        while late := [s for s in self._stage.services if s.wanted and not s.ready()]:
             if time.monotonic() > deadline:
-                raise AssertionError(f"not ready within {seconds:g} s: {', '.join(late)}")
+                why = "; ".join(f"{service.name}: {service.page('readyz')[1]}" for service in late)
+                raise AssertionError(f"not ready within {seconds:g} s: {why}")
             for service in self._stage.services:
                 assert not service.strange, f"{service.name} ended with {service.strange}"
             for service in self._stage.services:

@@ -9,6 +9,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from pathlib import Path
 
 from runtime.supervisor import BackOff, Child, Supervisor
@@ -124,19 +125,22 @@ class Service:
 
     def ready(self) -> bool:
         """What /readyz says."""
-        return self._page("readyz") is not None
+        return self.page("readyz")[0] == HTTPStatus.OK
 
     def partitions(self) -> list[int]:
         """Those that a worker has now, by its metrics."""
-        return [int(found) for found in _LAG.findall(self._page("metrics") or "")]
+        return [int(found) for found in _LAG.findall(self.page("metrics")[1])]
 
-    def _page(self, path: str) -> str | None:
-        """What its port answers with status 200, if it does."""
+    def page(self, path: str) -> tuple[int, str]:
+        """What its port answers, and with which status; 0 where nobody does."""
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/{path}", timeout=5) as page:
-                return str(page.read().decode())
-        except (OSError, urllib.error.URLError):
-            return None
+                return page.status, page.read().decode()
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, error.read().decode()
+        except OSError as error:
+            return 0, str(error)
 
     def _supervise(self) -> None:
         Supervisor([self._child], _RESTLESS).run(self._stop)

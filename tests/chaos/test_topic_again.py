@@ -11,11 +11,13 @@ from runtime.topics import create_topics
 from schemas.errors import ExitCode
 from schemas.topics import Topic
 from tests.chaos.cluster import Cluster
-from tests.chaos.conftest import MakeStage
+from tests.chaos.conftest import UNCLOSED, MakeStage
 from tests.chaos.stage import PARTITIONS, Delivery, Stage
 from tests.kafka_io import read_until, send
 from tests.processes import eventually
 from tests.workers.listings import answers, listings
+
+pytestmark = UNCLOSED
 
 BEFORE = 200
 
