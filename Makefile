@@ -8,7 +8,7 @@ ARGS ?=
 PACKAGES := schemas artefacts runtime workers trainer roomstream
 SOURCES := pyproject.toml README.md LICENSE $(shell find $(PACKAGES) -type f -not -path '*/__pycache__/*')
 
-.PHONY: help install demo test check bench bench-delivery bench-audit clean
+.PHONY: help install demo test check bench bench-delivery bench-audit bench-recovery chaos clean
 .DEFAULT_GOAL := help
 
 help:  ## Show this list
@@ -37,6 +37,12 @@ bench-delivery: install  ## Measure both delivery engines against plain aiokafka
 
 bench-audit: install  ## Time the audit over a million listings on a real Kafka
 	$(BIN)/python -m bench.audit $(ARGS)
+
+bench-recovery: install  ## Measure how soon a killed worker's partitions are answered again
+	$(BIN)/python -m bench.recovery $(ARGS)
+
+chaos: install  ## Kill, stop and cut everything for 20 minutes, and prove that nothing is lost (make chaos ARGS="--seed 7")
+	$(BIN)/python -m tests.chaos $(ARGS)
 
 clean:  ## Remove .venv and everything that was built
 	rm -rf $(VENV) dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

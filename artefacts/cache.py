@@ -4,7 +4,7 @@ from pathlib import Path
 
 from artefacts.errors import DigestMismatch, StoreError
 from artefacts.manifest import Blob
-from artefacts.store import Store, check_digest, write_atomically
+from artefacts.store import Store, check_blob, write_atomically
 
 
 class BlobCache:
@@ -20,13 +20,13 @@ class BlobCache:
 
         Raises:
             ReleaseMissing: The store has no such blob.
-            DigestMismatch: The store's bytes are not what was put.
+            DigestMismatch: The store's bytes are not what was promised.
             StoreError: The store cannot be read, or the folder cannot be written.
         """
         path = self._folder / blob.digest[:2] / blob.digest
         try:
             data = path.read_bytes()
-            check_digest(str(path), data, blob.digest)
+            check_blob(str(path), data, blob)
         except (OSError, DigestMismatch):
             data = self._store.get(blob)
             self._keep(path, data)

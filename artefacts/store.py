@@ -71,16 +71,16 @@ class Store:
 
     def get(self, blob: Blob) -> bytes:
         """
-        Read a blob and check its digest.
+        Read a blob and check its size and digest.
 
         Raises:
             ReleaseMissing: There is none.
-            DigestMismatch: The bytes are not those that were put.
+            DigestMismatch: The bytes are not those that were promised.
             StoreError: The store cannot be read.
         """
         path = self._blob_path(blob)
         data = self._read(path, announced=True)
-        check_digest(path, data, blob.digest)
+        check_blob(path, data, blob)
         return data
 
     def publish(self, manifest: Manifest, blobs: Iterable[bytes] = ()) -> str:
@@ -323,6 +323,22 @@ class Store:
             raise StoreError(
                 f"Cannot {verb} {path} in the store {self.address}: {error}. {_next_step(error)}"
             ) from error
+
+
+def check_blob(name: str, data: bytes, blob: Blob) -> None:
+    """
+    Compare bytes with the size and the SHA-256 that a manifest promises.
+
+    Raises:
+        DigestMismatch: They differ.
+    """
+    check_digest(name, data, blob.digest)
+    if len(data) != blob.size_bytes:
+        raise DigestMismatch(
+            f"{name}: has {len(data)} bytes, the manifest says {blob.size_bytes}. The manifest was not "
+            "written by roomstream; publish the release again or roll back with 'roomstream releases "
+            "rollback'."
+        )
 
 
 def check_digest(name: str, data: bytes, digest: str) -> None:

@@ -12,11 +12,13 @@ from runtime.health import Health, Port
 from runtime.permissions import permitted, worker_access
 from runtime.records import Record
 from runtime.retrying import retry
+from runtime.same_topic import SameTopic
 from runtime.settings import KafkaSettings, SharedSettings, env_name, settings_environment
 from runtime.stopping import stop_on_signals
 from runtime.supervisor import Child, Supervisor
 from runtime.watchdog import Watchdog
 from schemas.errors import ExitCode
+from schemas.topics import Topic
 from workers.faust_delivery import FaustDelivery
 from workers.live_model import LiveModel
 from workers.metrics import WorkerMetrics
@@ -59,12 +61,15 @@ def _serve(kafka: KafkaSettings, shared: SharedSettings, worker: WorkerSettings)
             closing(Port(shared.listen_host, worker.metrics_port, health, metrics.registry, option))
         )
         stack.enter_context(permitted(kafka, prefix, worker_access(group), stop, wait))
+        listings = SameTopic(kafka, Topic.LISTINGS.named(prefix))
+        stack.enter_context(closing(listings))
         model = retry(lambda: LiveModel(kafka, shared, metrics, health, worker.threads), stop, wait)
         stack.enter_context(closing(model))
         model.start(wait, stop)
         pipeline = Pipeline(prefix, worker.review_share)
 
         def answer(records: Sequence[Record]) -> Window:
+            listings.check()
             return pipeline.run(records, model.current(), datetime.now(UTC))
 
         _log.info("serving", delivery=worker.delivery, group=group, port=port.port)

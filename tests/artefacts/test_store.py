@@ -54,6 +54,13 @@ class StoreBattery:
         store.put(b"abc")
         assert store.get(blob) == b"abc"
 
+    def test_a_size_that_is_not_the_promised_one_is_told(self, store: Store) -> None:
+        """Even where the digest is right: such a manifest is not ours."""
+        blob = store.put(b"abc")
+
+        with pytest.raises(DigestMismatch, match="has 3 bytes, the manifest says 4"):
+            store.get(Blob(blob.digest, 4))
+
     def test_a_release_comes_back(self, store: Store) -> None:
         """Its manifest is found by id and checked against the digest that was announced."""
         manifest = manifest_of()

@@ -18,7 +18,7 @@ from schemas.codec import decode
 from schemas.errors import ExitCode
 from schemas.events import LabelledEvent
 from schemas.topics import Topic
-from tests.mounts import tiny_disk
+from tests.mounts import fill, tiny_disk
 from tests.processes import eventually
 from tests.releases import ROOM_TYPES
 from tests.trainer.labels import labelled, learned_numbers
@@ -109,7 +109,7 @@ def test_a_full_store_is_told_and_left_whole(on_embedded: Deployment, tmp_path: 
         on_embedded.store = type(on_embedded.store)(on_embedded.shared.store)
         on_embedded.base()
         before = {path for path in disk.rglob("*") if path.is_file()}
-        _fill(disk / "ballast")
+        fill(disk / "ballast")
         on_embedded.send(*(labelled(number) for number in learned_numbers(40)))
         code = on_embedded.run(**QUICK, publish_limit_seconds=1)
         (ended,) = on_embedded.logs("ended")
@@ -124,22 +124,13 @@ def test_a_full_store_is_told_and_left_whole(on_embedded: Deployment, tmp_path: 
     assert before == after
 
 
-def _fill(ballast: Path) -> None:
-    with ballast.open("wb", buffering=0) as file:
-        try:
-            while True:
-                file.write(b"x" * 4096)
-        except OSError:
-            return
-
-
 def test_a_full_disk_of_the_database_is_told(on_embedded: Deployment, tmp_path: Path) -> None:
     """Learning ends with 75, and goes on where it was when there is space."""
     with tiny_disk(tmp_path / "small", "512k") as disk:
         on_embedded.database = disk / "trainer.sqlite"
         on_embedded.ready(**QUICK)
         on_embedded.stop()
-        _fill(disk / "ballast")
+        fill(disk / "ballast")
         on_embedded.send(*(labelled(number) for number in learned_numbers(200)))
         code = on_embedded.run(**QUICK)
         ended = on_embedded.logs("ended")[-1]

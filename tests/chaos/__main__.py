@@ -1,0 +1,103 @@
+"""
+The long run: workers, trainer and brokers of a three-node Kafka under a schedule of faults.
+
+    make chaos
+    make chaos ARGS="--seed 7 --delivery exactly-once --minutes 10 --report chaos.json"
+
+The schedule is printed and follows from the seed: the same arguments do the same to the same.
+"""
+
+import argparse
+import dataclasses
+import json
+import logging
+import secrets
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from runtime.logs import configure_logs
+from tests.chaos.cluster import Cluster
+from tests.chaos.run import Run
+from tests.chaos.schedule import Kind, Plan, described
+from tests.chaos.stage import Delivery, Stage
+from tests.chaos.verdict import Verdict, judge
+
+DELIVERIES: tuple[Delivery, ...] = ("exactly-once", "at-least-once")
+_CONSOLE = Console(highlight=False)
+
+
+def plan_of(minutes: float, kills: int, stops: int) -> Plan:
+    """SIGKILLs over workers (60%), trainer and brokers (20% each), SIGSTOPs, and some of all others."""
+    few = max(1, stops // 5)
+    counts = dict.fromkeys(Kind, few) | {
+        Kind.KILL_WORKER: kills - 2 * (kills // 5),
+        Kind.KILL_TRAINER: kills // 5,
+        Kind.KILL_BROKER: kills // 5,
+        Kind.STOP_WORKER: stops,
+    }
+    return Plan(minutes * 60, counts)
+
+
+def main() -> int:
+    """Run, show and write what came of it; 0 if all is as promised."""
+    arguments = _arguments()
+    configure_logs("chaos", "ERROR")  # faults are shown, restarts are counted
+    logging.getLogger("kafka").setLevel(logging.CRITICAL)  # brokers are gone all the time here
+    verdicts = {}
+    faults = plan_of(arguments.minutes, arguments.kills, arguments.stops).drawn(arguments.seed)
+    _CONSOLE.print(described(arguments.seed, faults))
+    with Cluster(arguments.nodes) as cluster:
+        for delivery in arguments.delivery or DELIVERIES:
+            folder = Path(tempfile.mkdtemp(prefix=f"chaos-{delivery}-"))
+            _CONSOLE.rule(f"{delivery}, logs in {folder}")
+            started = time.monotonic()
+            with Stage(cluster, folder, delivery, f"{delivery}.") as stage:
+                run = Run(stage, faults, arguments.workers, arguments.rate, _CONSOLE.print)
+                run.play()
+                verdict = verdicts[delivery] = judge(stage, run)
+            _show(verdict, arguments.seed, time.monotonic() - started)
+    report = {
+        "seed": arguments.seed,
+        "runs": {k: dataclasses.asdict(v) for k, v in verdicts.items()},
+    }
+    if arguments.report:
+        arguments.report.write_text(json.dumps(report, indent=2) + "\n")
+    return 0 if all(verdict.whole for verdict in verdicts.values()) else 1
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="make chaos", description=__doc__)
+    parser.add_argument("--seed", type=int, default=secrets.randbelow(1_000_000))
+    parser.add_argument("--delivery", action="append", choices=DELIVERIES, help="both if not given")
+    parser.add_argument("--minutes", type=float, default=10, help="of faults, for each delivery")
+    parser.add_argument("--kills", type=int, default=105, help="SIGKILLs in all")
+    parser.add_argument("--stops", type=int, default=32, help="SIGSTOPs past the session")
+    parser.add_argument("--nodes", type=int, default=3, choices=(1, 3))
+    parser.add_argument("--workers", type=int, default=3, choices=(2, 3, 4))
+    parser.add_argument("--rate", type=int, default=100, help="listings a second")
+    parser.add_argument("--report", type=Path, help="where to write what came of it, as JSON")
+    return parser.parse_args()
+
+
+def _show(verdict: Verdict, seed: int, seconds: float) -> None:
+    table = Table(title=f"{verdict.delivery}, seed {seed}, {seconds:.0f} s", show_header=False)
+    for name, value in dataclasses.asdict(verdict).items():
+        shown = (
+            ", ".join(f"{k}: {v}" for k, v in value.items()) if isinstance(value, dict) else value
+        )
+        if name not in ("delivery", "complaints"):
+            table.add_row(name.replace("_", " "), str(shown))
+    _CONSOLE.print(table)
+    for complaint in verdict.complaints:
+        _CONSOLE.print(f"NOT AS PROMISED: {complaint}", markup=False)
+    if verdict.whole:
+        _CONSOLE.print("All as promised.")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,40 @@
+"""Clusters that may be harmed, and deployments on them."""
+
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.chaos.cluster import Cluster
+from tests.chaos.stage import Delivery, Stage
+
+UNCLOSED = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
+"""What kafka-python leaves of a connection that fails; see `failed_clients_collected`."""
+
+MakeStage = Callable[[Cluster, Delivery], Stage]
+
+
+@pytest.fixture(autouse=True)
+def _tidy(failed_clients_collected: None) -> None:
+    """Brokers go away here all the time."""
+
+
+@pytest.fixture(scope="session")
+def one_node() -> Iterator[Cluster]:
+    """A node that tests may kill, as long as they start it again."""
+    with Cluster(1) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> Iterator[MakeStage]:
+    """Make deployments with topics of their own; all are gone at the end."""
+    with ExitStack() as stack:
+
+        def make(cluster: Cluster, delivery: Delivery) -> Stage:
+            prefix = f"c{uuid.uuid4().hex[:8]}."
+            return stack.enter_context(Stage(cluster, tmp_path / prefix, delivery, prefix))
+
+        yield make

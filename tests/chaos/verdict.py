@@ -1,0 +1,237 @@
+"""What became of every listing and every label after a run, and whether that is as promised."""
+
+import sqlite3
+import statistics
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from kafka import KafkaConsumer, TopicPartition
+
+from roomstream.audit import PartitionAudit, run_audit
+from roomstream.reading import TopicReader, committed_offsets
+from runtime.dead_letters import read_dead_letter
+from runtime.kafka import kafka_arguments
+from runtime.records import Record
+from schemas.codec import decode
+from schemas.errors import ExitCode
+from schemas.events import Classification, LabelledEvent
+from schemas.topics import Topic
+from tests.chaos.run import Done, Run, counted
+from tests.chaos.schedule import Kind
+from tests.chaos.stage import WINDOW, Stage
+from tests.processes import eventually
+
+_SETTLE_SECONDS = 180
+
+
+@dataclass
+class Verdict:
+    """
+    The figures of a run, ready for JSON.
+
+    Attributes:
+        delivery: The engine.
+        faults: How often each kind happened.
+        sent: Listings that are on the topic.
+        answered: Of them, those with one answer.
+        dead: Those with one dead letter.
+        skipped: Tombstones.
+        lost: Messages without a result, or confirmed by the brokers and gone.
+        repeated: Results beyond the first of a message.
+        repeats_allowed: The most that the promise allows.
+        unknown: Results for no message.
+        labels: Label events, each counted once, on the topic.
+        learned: Rows of label events in the trainer's database.
+        recovery_seconds: From each worker's SIGKILL to a new answer in every partition: median and most.
+        exit_codes: How the processes of each service ended, and how often.
+        complaints: What is not as promised; none if all is well.
+    """
+
+    delivery: str
+    faults: dict[str, int]
+    sent: int = 0
+    answered: int = 0
+    dead: int = 0
+    skipped: int = 0
+    lost: int = 0
+    repeated: int = 0
+    repeats_allowed: int = 0
+    unknown: int = 0
+    labels: int = 0
+    learned: int = 0
+    recovery_seconds: dict[str, float] = field(default_factory=dict)
+    exit_codes: dict[str, dict[int, int]] = field(default_factory=dict)
+    complaints: list[str] = field(default_factory=list)
+
+    @property
+    def whole(self) -> bool:
+        """Whether everything is as promised."""
+        return not self.complaints
+
+    def complain_if(self, wrong: bool, what: str) -> None:
+        """Note what is not as promised."""
+        if wrong:
+            self.complaints.append(what)
+
+
+def judge(stage: Stage, run: Run) -> Verdict:
+    """Wait until everything is answered and learned, stop all in order, and look at what is there."""
+    eventually(lambda: not _behind(stage), "every listing is committed", _SETTLE_SECONDS)
+    labels = _labels(stage)
+    eventually(lambda: len(_learned(stage)) >= len(labels), "all is learned", _SETTLE_SECONDS)
+    verdict = Verdict(stage.delivery, counted(run.done))
+    last = {service.name: service.gone() for service in stage.services if service.wanted}
+    _judge_processes(verdict, stage, last)
+    _judge_listings(verdict, stage, run)
+    _judge_labels(verdict, labels, _learned(stage))
+    return verdict
+
+
+def _behind(stage: Stage) -> int:
+    """How many listings are not committed."""
+    name = Topic.LISTINGS.named(stage.prefix)
+    committed = committed_offsets(stage.kafka, stage.group, name)
+    ends = _ends(stage, name)
+    return sum(end - committed.get(partition, 0) for partition, end in ends.items())
+
+
+def _ends(stage: Stage, name: str) -> dict[int, int]:
+    consumer = KafkaConsumer(**kafka_arguments(stage.kafka))
+    try:
+        places = [TopicPartition(name, each) for each in consumer.partitions_for_topic(name) or ()]
+        return {place.partition: end for place, end in consumer.end_offsets(places).items()}
+    finally:
+        consumer.close()
+
+
+def _judge_processes(verdict: Verdict, stage: Stage, last: dict[str, int]) -> None:
+    for service in stage.services:
+        verdict.exit_codes[service.name] = dict(Counter(service.codes))
+        verdict.complain_if(
+            bool(service.strange), f"{service.name} ended with {service.strange}: {service.log}"
+        )
+    for name, code in last.items():
+        verdict.complain_if(code != ExitCode.DONE, f"{name} did not drain but ended with {code}")
+
+
+def _judge_listings(verdict: Verdict, stage: Stage, run: Run) -> None:
+    audits = run_audit(stage.kafka, stage.prefix, stage.group)
+    _add_audit(verdict, audits)
+    records = _read(stage, Topic.CLASSIFIED)
+    answers = [decode(Topic.CLASSIFIED, record.value or b"", record.headers) for record in records]
+    places = Counter(
+        (answer.input.partition, answer.input.offset)
+        for answer in answers
+        if isinstance(answer, Classification)
+    )
+    letters = [read_dead_letter(record) for record in _read(stage, Topic.DEAD)]
+    results = places + Counter(
+        (letter.partition, letter.offset)
+        for letter in letters
+        if letter.topic == Topic.LISTINGS.named(stage.prefix)
+    )
+    verdict.repeated = results.total() - len(results)
+    verdict.repeats_allowed = _repeats_allowed(verdict, stage, run.done)
+    silent = set(run.traffic.places) - set(results)
+    verdict.complain_if(verdict.lost > 0, f"{verdict.lost} listings were lost")
+    verdict.complain_if(
+        len(silent) > verdict.skipped,
+        f"{len(silent)} confirmed listings have no result, {verdict.skipped} are tombstones",
+    )
+    verdict.complain_if(
+        verdict.repeated > verdict.repeats_allowed,
+        f"{verdict.repeated} results are repeats, {verdict.repeats_allowed} are allowed",
+    )
+    verdict.complain_if(verdict.unknown > 0, f"{verdict.unknown} results are of no listing")
+    exactly_once = stage.delivery == "exactly-once"
+    whole = all(audit.whole for audit in audits)
+    verdict.complain_if(exactly_once and not whole, f"the audit finds faults: {audits}")
+    verdict.recovery_seconds = _recovery(records, run.done)
+
+
+def _add_audit(verdict: Verdict, audits: Sequence[PartitionAudit]) -> None:
+    for audit in audits:
+        verdict.answered += audit.answered
+        verdict.dead += audit.dead
+        verdict.skipped += audit.skipped
+        verdict.lost += audit.missing + audit.waiting
+        verdict.unknown += audit.unknown
+        verdict.sent += (
+            audit.answered
+            + audit.dead
+            + audit.skipped
+            + audit.missing
+            + audit.waiting
+            + audit.repeated
+        )
+
+
+def _repeats_allowed(verdict: Verdict, stage: Stage, done: Sequence[Done]) -> int:
+    """A window for each time that a worker's work was broken off; a broker breaks off everybody's."""
+    if stage.delivery == "exactly-once":
+        return 0
+    ended = sum(
+        count
+        for name, codes in verdict.exit_codes.items()
+        for code, count in codes.items()
+        if name != stage.trainer.name and code != ExitCode.DONE
+    )
+    others = sum(
+        each.workers if each.kind is Kind.KILL_BROKER else 1
+        for each in done
+        if each.kind not in (Kind.KILL_WORKER, Kind.KILL_TRAINER)
+    )
+    return WINDOW * (ended + others)
+
+
+def _recovery(records: Sequence[Record], done: Sequence[Done]) -> dict[str, float]:
+    """From each worker's SIGKILL until every partition had a new answer."""
+    kills = [each.at * 1000 for each in done if each.kind is Kind.KILL_WORKER]
+    times: dict[int, list[int]] = {}
+    for record in records:
+        times.setdefault(record.partition, []).append(record.timestamp_ms)
+    found = []
+    for killed in kills:
+        firsts = [min((at for at in ats if at > killed), default=None) for ats in times.values()]
+        if all(first is not None for first in firsts):
+            found.append((max(first for first in firsts if first is not None) - killed) / 1000)
+    if not found:
+        return {}
+    return {"median": round(statistics.median(found), 2), "most": round(max(found), 2)}
+
+
+def _labels(stage: Stage) -> dict[str, str]:
+    """The label of each event on the topic."""
+    events = [
+        decode(Topic.LABELLED, r.value or b"", r.headers) for r in _read(stage, Topic.LABELLED)
+    ]
+    return {event.event_id: event.label for event in events if isinstance(event, LabelledEvent)}
+
+
+def _learned(stage: Stage) -> list[tuple[str, str]]:
+    """Event id and label of each row of the trainer's database, which may be in use."""
+    if not stage.database.exists():
+        return []
+    sql = sqlite3.connect(f"file:{stage.database}?mode=ro", uri=True)
+    try:
+        return sql.execute("SELECT event_id, label FROM labels").fetchall()
+    except sqlite3.OperationalError:
+        return []
+    finally:
+        sql.close()
+
+
+def _judge_labels(
+    verdict: Verdict, labels: dict[str, str], learned: Sequence[tuple[str, str]]
+) -> None:
+    verdict.labels, verdict.learned = len(labels), len(learned)
+    verdict.complain_if(
+        sorted(labels.items()) != sorted(learned),
+        f"{len(learned)} label events were learned, {len(labels)} are on the topic",
+    )
+
+
+def _read(stage: Stage, topic: Topic) -> list[Record]:
+    with TopicReader(stage.kafka, stage.prefix, topic) as reader:
+        return list(reader.read_to_end())
