@@ -134,6 +134,8 @@ class TransactionalDelivery:
         with self.watchdog:
             session = _Session(self.kafka, self.prefix, self.settings)
         with closing(session):
+            with self.watchdog:
+                session.learn_partitions()
             while not stop.is_set():
                 self._brokers.check()
                 with self.watchdog:
@@ -200,6 +202,7 @@ class _Session:
 
     def __init__(self, kafka: KafkaSettings, prefix: str, settings: WorkerSettings) -> None:
         group = settings.consumer_group(prefix)
+        self._topic = Topic.LISTINGS.named(prefix)
         identity = re.sub(r"[^A-Za-z0-9._-]", "-", f"{group}-{settings.slot}")
         self._producer = KafkaProducer(
             **kafka_arguments(kafka),
@@ -214,7 +217,7 @@ class _Session:
             # First: it ends what a dead self has left open, and with it the wait for its offsets.
             self._producer.init_transactions()
             self._consumer = KafkaConsumer(
-                Topic.LISTINGS.named(prefix),
+                self._topic,
                 **kafka_arguments(kafka),
                 group_id=group,
                 group_instance_id=identity,
@@ -230,6 +233,15 @@ class _Session:
         except BaseException:
             self._producer.close(timeout=_CLOSE_SECONDS)
             raise
+
+    def learn_partitions(self) -> None:
+        """
+        Ask for the partitions of `listings`, before the first poll joins the group.
+
+        A leader that does not know them assigns none, and kafka-python may then neither join again nor
+        send heartbeats once it learns of them.
+        """
+        self._consumer.partitions_for_topic(self._topic)
 
     def poll(self, most: int) -> tuple[list[Record], Any]:
         """
