@@ -1,19 +1,18 @@
 """Connections to Kafka: the settings, as each client library wants them, and a first probe."""
 
 import contextlib
-import re
-import socket
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, cast
 
 from kafka import KafkaAdminClient
 from kafka.errors import KafkaError
 
+from runtime.conversation import Answer
+from runtime.knock import Door
 from runtime.settings import KafkaSettings
-from schemas.errors import ConfigurationError, TryAgain
-
-_MOST_PORT = 65535
+from schemas.errors import ConfigurationError, RoomstreamError, TryAgain
 
 MAX_REQUEST_BYTES = 16 * 1024 * 1024
 """The most that our producers send at once: what is too large is the topic's decision, not theirs."""
@@ -116,75 +115,46 @@ def require_transactions(settings: KafkaSettings) -> None:
         )
 
 
-def probe(settings: KafkaSettings, timeout_seconds: float = 10) -> None:
+def probe(settings: KafkaSettings, timeout_seconds: float = 10) -> Answer:
     """
-    Connect once, so that what is wrong is named at once instead of after a client's time-out.
+    Knock at every broker once, so that what is wrong is named instead of a client's time-out.
+
+    Returns:
+        What the first broker says that lets us in.
 
     Raises:
-        TryAgain: No broker can be reached; says where and the likely cause.
-        ConfigurationError: The address, protocol, certificate or password is wrong.
+        TryAgain: No broker can be reached; says where and why.
+        ConfigurationError: The address, protocol, certificate, user or password is wrong.
     """
-    faults = [
-        _socket_fault(settings, address, timeout_seconds / 2) for address in addresses(settings)
-    ]
-    if not faults:
+    every = addresses(settings)
+    if not every:
         raise ConfigurationError("KAFKA_BOOTSTRAP_SERVERS is empty. Give it as host:port.")
-    if None not in faults:
-        raise cast("Exception", faults[0])
-    try:
-        _connect(kafka_arguments(settings), timeout_seconds / 2)
-    except KafkaError as error:
-        raise TryAgain(
-            f"Kafka at {settings.bootstrap_servers} takes connections but not this client "
-            f"({error}). Likely the user name or password is wrong, or KAFKA_SECURITY_PROTOCOL "
-            f"({settings.security_protocol}) is not what this port speaks."
-        ) from error
+    answers = list(knock_at(settings, every, timeout_seconds / 4).values())
+    for answer in answers:
+        if isinstance(answer, Answer):
+            return answer
+    raise cast("RoomstreamError", answers[0])
 
 
-def _connect(arguments: dict[str, Any], timeout_seconds: float) -> None:
-    """Connect and leave. A kafka-python client that cannot connect keeps its thread: end it here."""
-    made = []
+def knock_at(
+    settings: KafkaSettings, doors: Sequence[str], step_seconds: float = 2.5
+) -> dict[str, Answer | RoomstreamError]:
+    """
+    Knock at the doors of some brokers at once.
 
-    def client(**configs: Any) -> Any:
-        made.append(KafkaAdminClient.DEFAULT_CONFIG["kafka_client"](**configs))
-        return made[0]
+    Returns:
+        By address, what it says, or why it does not let us in.
 
-    try:
-        KafkaAdminClient(
-            **arguments, kafka_client=client, bootstrap_timeout_ms=int(timeout_seconds * 1000)
-        ).close()
-    except KafkaError:
-        made[0].close()
-        raise
+    Raises:
+        ConfigurationError: A certificate or key cannot be read.
+    """
+    tls = ssl_context(settings) if settings.security_protocol.endswith("SSL") else None
 
+    def knock(address: str) -> Answer | RoomstreamError:
+        try:
+            return Door(settings, address, tls, step_seconds).knock()
+        except RoomstreamError as error:
+            return error
 
-def _socket_fault(
-    settings: KafkaSettings, address: str, timeout_seconds: float
-) -> ConfigurationError | TryAgain | None:
-    host, _, port = address.rpartition(":")
-    host = host.strip("[]")
-    if not host or not re.fullmatch("[0-9]{1,5}", port) or int(port) > _MOST_PORT:
-        return ConfigurationError(f"KAFKA_BOOTSTRAP_SERVERS: '{address}' is not host:port.")
-    try:
-        with socket.create_connection((host, int(port)), timeout_seconds) as plain:
-            if settings.security_protocol.endswith("SSL"):
-                ssl_context(settings).wrap_socket(plain, server_hostname=host).close()
-    except (socket.gaierror, UnicodeError):  # a name that cannot be, such as a..b
-        return TryAgain(f"No host is called '{host}' (KAFKA_BOOTSTRAP_SERVERS). Check its name.")
-    except ssl.SSLCertVerificationError as error:
-        return ConfigurationError(
-            f"The certificate of Kafka at {address} is not trusted: {error.verify_message}. "
-            "Set KAFKA_SSL_CAFILE to the authority that signed it, and KAFKA_BOOTSTRAP_SERVERS to a "
-            "name that it carries."
-        )
-    except (ssl.SSLError, ConnectionResetError) as error:
-        return ConfigurationError(
-            f"Kafka at {address} does not speak TLS ({error}). Check the port, or set "
-            "KAFKA_SECURITY_PROTOCOL to PLAINTEXT or SASL_PLAINTEXT."
-        )
-    except OSError as error:
-        return TryAgain(
-            f"Kafka cannot be reached at {address}: {error}. Check that it runs and that "
-            "KAFKA_BOOTSTRAP_SERVERS is its address."
-        )
-    return None
+    with ThreadPoolExecutor(max(1, len(doors))) as pool:
+        return dict(zip(doors, pool.map(knock, doors), strict=True))

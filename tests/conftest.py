@@ -7,10 +7,12 @@ from pathlib import Path
 
 import hypothesis
 import pytest
+import trustme
 
 from roomstream.brokers import Broker, EmbeddedBroker, KafkaNode
 from runtime.settings import KafkaSettings, load
 from runtime.topics import create_topics
+from tests.secured_kafka import SecuredKafka
 
 _SHARED_KAFKA = Path(__file__).resolve().parents[2] / "shared" / "kafka"
 _OURS = ("KAFKA_", "ROOMSTREAM_", "WORKER_", "TRAINER_")
@@ -46,6 +48,15 @@ def kafka_node() -> Iterator[Broker]:
         pytest.skip("no Apache Kafka: set KAFKA_HOME to an unpacked Kafka of 3.9 or later")
     with KafkaNode(KAFKA_HOME) as broker:
         yield broker
+
+
+@pytest.fixture(scope="session")
+def secured_kafka() -> Iterator[SecuredKafka]:
+    """One node of Apache Kafka with users and access control."""
+    if not KAFKA_HOME.is_dir():
+        pytest.skip("no Apache Kafka: set KAFKA_HOME to an unpacked Kafka of 3.9 or later")
+    with SecuredKafka(KAFKA_HOME, trustme.CA()) as node:
+        yield node
 
 
 @pytest.fixture(params=["embedded_broker", "kafka_node"], ids=["embedded", "kafka"])

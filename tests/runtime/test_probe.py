@@ -18,11 +18,6 @@ from runtime.kafka import addresses, probe
 from runtime.settings import KafkaSettings, load
 from schemas.errors import ConfigurationError, RoomstreamError, TryAgain
 
-pytestmark = [
-    pytest.mark.usefixtures("failed_clients_collected"),
-    pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning"),
-]
-
 
 @contextmanager
 def listener(serve: Callable[[socket.socket], None]) -> Iterator[str]:
