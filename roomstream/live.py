@@ -6,9 +6,10 @@ from typing import Final
 
 from artefacts.store import Store
 from runtime.announcements import Announcements, announce
+from runtime.permissions import Access, permitted, reading
 from runtime.settings import KafkaSettings, SharedSettings
-from runtime.topics import require_topics
 from schemas.events import ReleaseAnnouncement
+from schemas.topics import Topic
 
 LIVE: Final = "live"
 
@@ -21,8 +22,11 @@ def live_announcement(kafka: KafkaSettings, shared: SharedSettings) -> ReleaseAn
         ConfigurationError: The topics are missing.
         TryAgain: The broker cannot be reached.
     """
-    require_topics(kafka, shared.topic_prefix)
-    with closing(Announcements(kafka, shared.topic_prefix)) as announcements:
+    prefix = shared.topic_prefix
+    with (
+        permitted(kafka, prefix, reading(Topic.RELEASES)),
+        closing(Announcements(kafka, prefix)) as announcements,
+    ):
         return announcements.read_all(timeout_seconds=30).get(LIVE)
 
 
@@ -47,6 +51,8 @@ def make_live(
         why=why,
         announced_at=datetime.now(UTC),
     )
-    announce(kafka, shared.topic_prefix, announcement)
+    access = Access("this command", {Topic.RELEASES: ("Write",)})
+    with permitted(kafka, shared.topic_prefix, access):
+        announce(kafka, shared.topic_prefix, announcement)
     store.point(LIVE, release)
     return announcement

@@ -6,6 +6,7 @@ import structlog
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.errors import KafkaError
 
+from runtime.denials import require_visible
 from runtime.kafka import kafka_arguments, probe
 from runtime.records import Record, polled
 from runtime.settings import KafkaSettings
@@ -101,7 +102,11 @@ class Announcements:
 
         Returns:
             Those that came, in order; what cannot be read is logged and passed over.
+
+        Raises:
+            KafkaError: The topic may not be read any more.
         """
+        require_visible(self._consumer)
         records = polled(self._consumer.poll(timeout_ms=int(timeout_seconds * 1000)))
         return [event for record in records if (event := _read(record))]
 

@@ -1,19 +1,23 @@
-"""The topics of `schemas.topics` on a real broker: create, describe, require."""
+"""The topics of `schemas.topics` on a real broker: create, describe."""
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from kafka import KafkaAdminClient
 from kafka.admin import ConfigResource, ConfigResourceType
-from kafka.errors import KafkaError, TopicAlreadyExistsError
+from kafka.errors import KafkaError, TopicAlreadyExistsError, TopicAuthorizationFailedError
 
+from runtime.denials import Lack, denial
 from runtime.kafka import admin_client
 from runtime.settings import KafkaSettings
 from schemas.errors import ConfigurationError, TryAgain
 from schemas.topics import TOPICS, Topic, TopicSpec
 
 _VISIBLE_WITHIN_SECONDS = 15
+_LEAST_COPIES = "min.insync.replicas"
+_UNAUTHORISED = TopicAuthorizationFailedError.errno
 
 
 @dataclass(frozen=True)
@@ -27,7 +31,9 @@ class TopicStatus:
         partitions: How many it has; 0 where it does not exist.
         replication_factor: How many copies of each partition.
         differs: The settings that are not as the table says, in words.
+        lacks: What this user may not do, so that more is not known: `Describe` or `DescribeConfigs`.
         created: It was made by this call.
+        least_copies: Its min.insync.replicas, if the broker says.
     """
 
     name: str
@@ -35,7 +41,9 @@ class TopicStatus:
     partitions: int
     replication_factor: int
     differs: tuple[str, ...] = ()
+    lacks: tuple[str, ...] = ()
     created: bool = False
+    least_copies: str | None = None
 
 
 def wanted_settings(spec: TopicSpec) -> dict[str, str]:
@@ -62,11 +70,15 @@ def create_topics(
         TryAgain: The broker cannot be reached.
     """
     with admin_client(settings) as admin:
-        existing = set(_partitions(admin))
+        existing = set(_found(admin, prefix))
         missing = [spec for spec in TOPICS if spec.topic.named(prefix) not in existing]
-        for spec in missing:
-            _create(admin, spec, prefix, spec.partitions or partitions, replication_factor)
-        _wait_for({spec.topic.named(prefix) for spec in TOPICS}, admin)
+        try:
+            for spec in missing:
+                _create(admin, spec, prefix, spec.partitions or partitions, replication_factor)
+        except TopicAuthorizationFailedError as error:
+            lacks = [Lack("Create", "topic", spec.topic.named(prefix)) for spec in missing]
+            raise ConfigurationError(denial(settings, "this command", lacks)) from error
+        _wait_until_visible(admin, prefix)
         return _statuses(admin, prefix, {spec.topic for spec in missing})
 
 
@@ -79,26 +91,6 @@ def describe_topics(settings: KafkaSettings, prefix: str) -> list[TopicStatus]:
     """
     with admin_client(settings) as admin:
         return _statuses(admin, prefix, created=set())
-
-
-def require_topics(settings: KafkaSettings, prefix: str) -> None:
-    """
-    Check that every topic is there.
-
-    Raises:
-        ConfigurationError: Names those that are missing.
-        TryAgain: The broker cannot be reached.
-    """
-    with admin_client(settings) as admin:
-        existing = set(_partitions(admin))
-    missing = [
-        spec.topic.named(prefix) for spec in TOPICS if spec.topic.named(prefix) not in existing
-    ]
-    if missing:
-        raise ConfigurationError(
-            f"Kafka at {settings.bootstrap_servers} has no topic {', '.join(missing)}. Run "
-            "'roomstream topics create', or set ROOMSTREAM_TOPIC_PREFIX to the prefix of yours."
-        )
 
 
 def _create(
@@ -116,6 +108,8 @@ def _create(
         admin.create_topics(topic)
     except TopicAlreadyExistsError:
         return  # somebody else was faster
+    except TopicAuthorizationFailedError:
+        raise
     except KafkaError as error:
         raise ConfigurationError(
             f"Kafka refuses to create the topic {name} with {partitions} partitions and "
@@ -124,9 +118,10 @@ def _create(
         ) from error
 
 
-def _wait_for(names: set[str], admin: KafkaAdminClient) -> None:
+def _wait_until_visible(admin: KafkaAdminClient, prefix: str) -> None:
+    names = {spec.topic.named(prefix) for spec in TOPICS}
     deadline = time.monotonic() + _VISIBLE_WITHIN_SECONDS
-    while missing := names - set(_partitions(admin)):
+    while missing := names - set(_found(admin, prefix)):
         if time.monotonic() > deadline:
             raise TryAgain(
                 f"Kafka accepted the topics {', '.join(sorted(missing))} but does not show them "
@@ -135,36 +130,54 @@ def _wait_for(names: set[str], admin: KafkaAdminClient) -> None:
         time.sleep(0.1)
 
 
-def _partitions(admin: KafkaAdminClient) -> dict[str, list[dict[str, Any]]]:
-    return {topic["name"]: topic["partitions"] for topic in admin.describe_topics()}
+def _found(admin: KafkaAdminClient, prefix: str) -> dict[str, dict[str, Any]]:
+    """The topics that exist, and those that this user may not see."""
+    found = admin.describe_topics([spec.topic.named(prefix) for spec in TOPICS])
+    return {topic["name"]: topic for topic in found if topic["error_code"] in (0, _UNAUTHORISED)}
 
 
 def _statuses(admin: KafkaAdminClient, prefix: str, created: set[Topic]) -> list[TopicStatus]:
-    existing = _partitions(admin)
+    existing = _found(admin, prefix)
     statuses = []
     for spec in TOPICS:
         name = spec.topic.named(prefix)
-        partitions = existing.get(name, [])
-        if partitions:
-            copies = len(partitions[0]["replica_nodes"])
-            differs = _differences(admin, spec, name, len(partitions))
+        topic = existing.get(name)
+        if topic is None:
+            statuses.append(TopicStatus(name, spec, 0, 0))
+        elif topic["error_code"]:
+            statuses.append(TopicStatus(name, spec, 0, 0, lacks=("Describe",)))
         else:
-            copies, differs = 0, ()
-        statuses.append(
-            TopicStatus(name, spec, len(partitions), copies, differs, spec.topic in created)
-        )
+            statuses.append(_status(admin, spec, topic, spec.topic in created))
     return statuses
 
 
-def _differences(
-    admin: KafkaAdminClient, spec: TopicSpec, name: str, partitions: int
-) -> tuple[str, ...]:
-    resource = ConfigResource(ConfigResourceType.TOPIC, name)
-    found = admin.describe_configs([resource], config_filter="all").get("topic", {}).get(name, {})
+def _status(
+    admin: KafkaAdminClient, spec: TopicSpec, topic: Mapping[str, Any], created: bool
+) -> TopicStatus:
+    name, partitions, allowed = topic["name"], topic["partitions"], topic["authorized_operations"]
+    # What may not be read is silently empty; brokers that do not tell allow it.
+    lacks = ("DescribeConfigs",) if allowed and "DESCRIBE_CONFIGS" not in allowed else ()
+    found = admin.describe_configs(
+        [ConfigResource(ConfigResourceType.TOPIC, name)], config_filter="all"
+    )
+    values = {key: each["value"] for key, each in found.get("topic", {}).get(name, {}).items()}
+    return TopicStatus(
+        name,
+        spec,
+        len(partitions),
+        len(partitions[0]["replica_nodes"]),
+        _differences(spec, values, len(partitions)),
+        lacks,
+        created,
+        values.get(_LEAST_COPIES),
+    )
+
+
+def _differences(spec: TopicSpec, values: Mapping[str, str], partitions: int) -> tuple[str, ...]:
     differs = [
-        f"{key} is {found[key]['value']}, should be {value}"
+        f"{key} is {values[key]}, should be {value}"
         for key, value in wanted_settings(spec).items()
-        if key in found and found[key]["value"] != value
+        if key in values and values[key] != value
     ]
     if spec.partitions is not None and partitions != spec.partitions:
         differs.append(f"has {partitions} partitions, should have {spec.partitions}")

@@ -7,6 +7,7 @@ from contextlib import suppress
 from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError
 
+from runtime.denials import require_visible
 from runtime.kafka import kafka_arguments
 from runtime.records import Record, polled
 from runtime.settings import KafkaSettings
@@ -68,6 +69,7 @@ class Inbox:
         try:
             if time.monotonic() - self._looked > _LOOK_FOR_PARTITIONS_SECONDS:
                 self._assign({})
+            require_visible(self._consumer)
             batches = self._consumer.poll(timeout_ms=int(timeout_seconds * 1000))
         except KafkaError as error:
             raise self._failed(error) from error

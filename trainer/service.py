@@ -9,9 +9,9 @@ import structlog
 from runtime.announcements import Announcements
 from runtime.broker_watch import BrokerWatch
 from runtime.health import Health, Port
+from runtime.permissions import permitted, trainer_access
 from runtime.settings import KafkaSettings, SharedSettings, env_name
 from runtime.stopping import stop_on_signals
-from runtime.topics import require_topics
 from runtime.watchdog import Watchdog
 from schemas.errors import ExitCode
 from trainer.database import Database
@@ -49,7 +49,8 @@ def run_trainer(kafka: KafkaSettings, shared: SharedSettings, trainer: TrainerSe
                 Port(shared.listen_host, trainer.metrics_port, health, metrics.registry, option)
             )
         )
-        require_topics(kafka, shared.topic_prefix)
+        access = trainer_access(shared.topic_prefix)
+        stack.enter_context(permitted(kafka, shared.topic_prefix, access))
         database = stack.enter_context(Database(trainer.database))
         announcements = stack.enter_context(closing(Announcements(kafka, shared.topic_prefix)))
         releases = Releases(shared.cache, trainer.threads)

@@ -41,6 +41,7 @@ _log = structlog.get_logger(__name__)
 
 _GATHER_SECONDS = 0.02
 _STOP_SECONDS = 15
+_FAILED_STOP_SECONDS = 3  # what failed is to be told soon
 _TICK_SECONDS = 0.1
 _OBSERVE_SECONDS = 1
 _REQUEST_SECONDS = 90
@@ -93,12 +94,17 @@ class FaustDelivery:
             await self._until_stopped(stop)
         finally:
             self._brokers.close()
-            await self._drain()
+            await self._drain(_STOP_SECONDS if stop.is_set() else _FAILED_STOP_SECONDS)
 
     async def _start(self) -> None:
         try:
             with self.watchdog:
-                await self._app.start()
+                starting = asyncio.ensure_future(self._app.start())
+                while not (await asyncio.wait([starting], timeout=_TICK_SECONDS))[0]:
+                    self._partitions.check()
+                await starting
+        except RoomstreamError:
+            raise
         except Exception as error:
             raise TryAgain(
                 f"Faust could not start at {self.kafka.bootstrap_servers}: {error!r}. Check that the "
@@ -112,7 +118,9 @@ class FaustDelivery:
             if self._failed.done():
                 self._failed.result()
             if self._app.crashed:
-                raise TryAgain(f"Faust ended: {self._app.crash_reason!r}. Start the worker again.")
+                reason = self._app.crash_reason
+                raise TryAgain(f"Faust ended: {reason!r}. Start the worker again.") from reason
+            self._partitions.check()
             if self._app.should_stop:
                 raise TryAgain("Faust stopped by itself. Start the worker again.")
             with contextlib.suppress(TimeoutError):  # positions wait for brokers: we do not
@@ -120,16 +128,16 @@ class FaustDelivery:
                     self._partitions.observe(self._brokers.fault), _OBSERVE_SECONDS
                 )
 
-    async def _drain(self) -> None:
+    async def _drain(self, stop_seconds: float) -> None:
         started = time.perf_counter()
         self._draining = True
         self.health.set("partitions", False, "draining")
         async with self._in_flight:
             pass  # the window in flight is delivered and committed
         try:
-            await asyncio.wait_for(self._app.stop(), _STOP_SECONDS)
+            await asyncio.wait_for(self._app.stop(), stop_seconds)
         except TimeoutError:
-            _log.warning("Faust did not stop in time", seconds=_STOP_SECONDS)
+            _log.warning("Faust did not stop in time", seconds=stop_seconds)
         self._executor.shutdown()
         _log.info("drained", events=self._events, seconds=round(time.perf_counter() - started, 2))
 
@@ -266,4 +274,6 @@ def _credentials(settings: KafkaSettings) -> Any:
 def _translated(error: Exception) -> Exception:
     if isinstance(error, RoomstreamError):
         return error
-    return TryAgain(f"A window could not be delivered: {error!r}. Nothing of it was committed.")
+    told = TryAgain(f"A window could not be delivered: {error!r}. Nothing of it was committed.")
+    told.__cause__ = error
+    return told

@@ -9,6 +9,7 @@ from faust.types import TP
 
 from runtime.health import Health
 from runtime.records import Record
+from schemas.errors import TryAgain
 from workers.metrics import WorkerMetrics
 
 
@@ -47,6 +48,23 @@ class Partitions:
                 if end is not None:
                     lags[place.partition] = max(0, end - self._next[place])
         self._metrics.show_lags(lags)
+
+    def check(self) -> None:
+        """
+        Find whether the group lets us in.
+
+        aiokafka waits, with what keeps us out, for a question that Faust never asks.
+
+        Raises:
+            TryAgain: It does not.
+        """
+        consumer = getattr(getattr(self._app.consumer, "_thread", None), "_consumer", None)
+        coordinator = getattr(consumer, "_coordinator", None)
+        if fault := getattr(coordinator, "_pending_exception", None):
+            raise TryAgain(
+                f"Kafka keeps this worker out of its group: {fault!r}. "
+                "Workers of the other engine (WORKER_DELIVERY) must have left it first."
+            ) from fault
 
     def answered(self, records: Sequence[Record]) -> None:
         """Note a window that was delivered and committed."""

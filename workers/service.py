@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 import structlog
 
 from runtime.health import Health, Port
+from runtime.permissions import permitted, worker_access
 from runtime.records import Record
 from runtime.settings import KafkaSettings, SharedSettings, env_name, settings_environment
 from runtime.stopping import stop_on_signals
 from runtime.supervisor import Child, Supervisor
-from runtime.topics import require_topics
 from runtime.watchdog import Watchdog
 from schemas.errors import ExitCode
 from workers.faust_delivery import FaustDelivery
@@ -41,7 +41,9 @@ def run_worker(kafka: KafkaSettings, shared: SharedSettings, worker: WorkerSetti
     """
     if worker.processes > 1:
         return _supervise(kafka, shared, worker)
-    return _serve(kafka, shared, worker)
+    access = worker_access(worker.consumer_group(shared.topic_prefix))
+    with permitted(kafka, shared.topic_prefix, access):
+        return _serve(kafka, shared, worker)
 
 
 def _serve(kafka: KafkaSettings, shared: SharedSettings, worker: WorkerSettings) -> int:
@@ -56,7 +58,6 @@ def _serve(kafka: KafkaSettings, shared: SharedSettings, worker: WorkerSettings)
         env_name(WorkerSettings, "metrics_port"),
     )
     try:
-        require_topics(kafka, shared.topic_prefix)
         model = LiveModel(kafka, shared, metrics, health, worker.threads)
         try:
             model.start(worker.release_wait_seconds)

@@ -30,6 +30,7 @@ from kafka.structs import OffsetAndMetadata, TopicPartition
 
 from runtime.broker_watch import BrokerWatch
 from runtime.dead_letters import shortened
+from runtime.denials import denied_code
 from runtime.health import Health
 from runtime.kafka import MAX_REQUEST_BYTES, kafka_arguments, require_transactions
 from runtime.records import Outbound, Record, polled
@@ -102,6 +103,8 @@ class TransactionalDelivery:
                 except _FENCED as error:
                     raise self._fenced(error) from error
                 except KafkaError as error:
+                    if denied_code(error):
+                        raise
                     self._lose(error)
                     stop.wait(back_off.wait_seconds(self._lost))
         self.health.set("partitions", False, "draining")

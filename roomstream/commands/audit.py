@@ -10,8 +10,8 @@ import typer
 from roomstream.audit import PartitionAudit, run_audit
 from roomstream.commands.output import Json, counting, out, print_json, print_table
 from roomstream.options import with_settings
+from runtime.permissions import audit_access, permitted
 from runtime.settings import KafkaSettings, SharedSettings
-from runtime.topics import require_topics
 from schemas.errors import ConfigurationError, ExitCode
 from workers.settings import WorkerSettings
 
@@ -44,11 +44,12 @@ def audit(
     missing, repeated or unknown. 1: something is; the first offsets are shown.
     """
     begin, finish = _span(start, end, since)
-    require_topics(kafka, shared.topic_prefix)
-    with counting("messages read") as counted:
-        found = run_audit(
-            kafka, shared.topic_prefix, shared.topic_prefix + group, begin, finish, counted
-        )
+    workers = shared.topic_prefix + group
+    with (
+        permitted(kafka, shared.topic_prefix, audit_access(workers)),
+        counting("messages read") as counted,
+    ):
+        found = run_audit(kafka, shared.topic_prefix, workers, begin, finish, counted)
     whole = all(each.whole for each in found)
     if as_json:
         print_json({"whole": whole, "partitions": [asdict(each) for each in found]})

@@ -9,8 +9,8 @@ from roomstream.commands.output import Json, counting, out, print_json, print_ta
 from roomstream.options import with_settings
 from roomstream.reading import TopicReader
 from runtime.dead_letters import DeadLetter, read_dead_letter
+from runtime.permissions import permitted, reading
 from runtime.settings import KafkaSettings, SharedSettings
-from runtime.topics import require_topics
 from schemas.topics import Topic
 
 app = typer.Typer(no_args_is_help=True, help="What could not be handled, and why.")
@@ -28,9 +28,9 @@ class _Group:
 @with_settings(KafkaSettings, SharedSettings)
 def show(kafka: KafkaSettings, shared: SharedSettings, as_json: Json = False) -> None:
     """Group the dead letters by stage, error and disposition, with one example of each."""
-    require_topics(kafka, shared.topic_prefix)
     groups: dict[_Group, list[DeadLetter]] = defaultdict(list)
     with (
+        permitted(kafka, shared.topic_prefix, reading(Topic.DEAD)),
         TopicReader(kafka, shared.topic_prefix, Topic.DEAD) as reader,
         counting("dead letters read") as counted,
     ):

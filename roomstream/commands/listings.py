@@ -10,8 +10,9 @@ from roomstream.commands.output import Json, counting, tell
 from roomstream.listings import read_listings
 from roomstream.options import with_settings
 from roomstream.sending import send_listings
+from runtime.permissions import Access, permitted
 from runtime.settings import KafkaSettings, SharedSettings
-from runtime.topics import require_topics
+from schemas.topics import Topic
 
 app = typer.Typer(no_args_is_help=True, help="Listings from files.")
 
@@ -40,8 +41,9 @@ def send(
     as_json: Json = False,
 ) -> None:
     """Send the listings of a file as events, in file order."""
-    require_topics(kafka, shared.topic_prefix)
-    with counting("listings sent") as counted:
+    topics = (Topic.LISTINGS, Topic.LABELLED) if labelled else (Topic.LISTINGS,)
+    access = Access("this command", dict.fromkeys(topics, ("Write",)))
+    with permitted(kafka, shared.topic_prefix, access), counting("listings sent") as counted:
         listings = counted(read_listings(file))
         sent = send_listings(kafka, shared.topic_prefix, listings, rate, labelled, seed)
     tell(as_json, asdict(sent), f"Sent {sent.events:,} listings and {sent.labels:,} labels.")

@@ -59,6 +59,7 @@ def _facts(status: TopicStatus) -> dict[str, object]:
         "made_by": status.spec.made_by,
         "doc": status.spec.doc,
         "differs": list(status.differs),
+        "lacks": list(status.lacks),
     }
 
 
@@ -79,6 +80,8 @@ def _show(statuses: list[TopicStatus]) -> None:
 
 
 def _state(status: TopicStatus) -> str:
+    if status.lacks:
+        return f"not allowed to this user: {', '.join(status.lacks)}"
     if not status.partitions:
         return "missing: run 'roomstream topics create'"
     return "; ".join(status.differs) or "ok"

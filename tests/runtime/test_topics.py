@@ -7,10 +7,13 @@ from kafka.admin import ConfigResource, ConfigResourceType
 from roomstream.brokers import Broker
 from roomstream.ports import reserved_port
 from runtime.kafka import kafka_arguments
+from runtime.permissions import Access, require_access
 from runtime.settings import KafkaSettings, load
-from runtime.topics import create_topics, describe_topics, require_topics, wanted_settings
+from runtime.topics import create_topics, describe_topics, wanted_settings
 from schemas.errors import ConfigurationError, TryAgain
 from schemas.topics import DAY_MS, TOPICS, Topic
+
+EVERY_TOPIC = Access("the test", dict.fromkeys(Topic, ("Read", "Write")))
 
 
 def test_missing_topics_are_created_as_the_table_says(
@@ -73,7 +76,7 @@ def test_topics_that_are_not_there_are_described_so(
 def test_missing_topics_are_named(kafka_settings: KafkaSettings, topic_prefix: str) -> None:
     """All of them, the command that makes them, and the prefix, which may be wrong."""
     with pytest.raises(ConfigurationError) as raised:
-        require_topics(kafka_settings, topic_prefix)
+        require_access(kafka_settings, topic_prefix, EVERY_TOPIC)
     message = str(raised.value)
 
     assert all(spec.topic.named(topic_prefix) in message for spec in TOPICS)
@@ -83,7 +86,7 @@ def test_missing_topics_are_named(kafka_settings: KafkaSettings, topic_prefix: s
 
 def test_topics_that_are_there_satisfy(kafka_settings: KafkaSettings, topics: str) -> None:
     """No error once they were created."""
-    require_topics(kafka_settings, topics)
+    require_access(kafka_settings, topics, EVERY_TOPIC)
 
     assert all(status.partitions for status in describe_topics(kafka_settings, topics))
 
@@ -104,9 +107,10 @@ def test_a_broker_that_is_down_is_named() -> None:
     """By every question about topics."""
     with reserved_port() as port:
         kafka = load(KafkaSettings, bootstrap_servers=f"127.0.0.1:{port}")
-        for ask in (describe_topics, require_topics):
-            with pytest.raises(TryAgain, match=kafka.bootstrap_servers):
-                ask(kafka, "")
+        with pytest.raises(TryAgain, match=kafka.bootstrap_servers):
+            describe_topics(kafka, "")
+        with pytest.raises(TryAgain, match=kafka.bootstrap_servers):
+            require_access(kafka, "", EVERY_TOPIC)
 
 
 def test_a_topic_is_either_compacted_or_kept_for_a_time() -> None:

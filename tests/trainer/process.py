@@ -16,7 +16,7 @@ import msgspec
 from artefacts.manifest import Manifest
 from artefacts.store import Store
 from roomstream.live import live_announcement, make_live
-from runtime.settings import KafkaSettings, SharedSettings
+from runtime.settings import KafkaSettings, SharedSettings, settings_environment
 from schemas.events import Event, LabelledEvent, ReleaseAnnouncement
 from schemas.topics import Topic
 from tests.kafka_io import message, send
@@ -156,7 +156,7 @@ class Deployment:
         trainer = {f"TRAINER_{k.upper()}": str(v) for k, v in (ours | variables).items()}
         return {
             **os.environ,
-            "KAFKA_BOOTSTRAP_SERVERS": self.kafka.bootstrap_servers,
+            **settings_environment(self.kafka),
             "ROOMSTREAM_STORE": self.shared.store,
             "ROOMSTREAM_CACHE": str(self.shared.cache),
             "ROOMSTREAM_TOPIC_PREFIX": self.shared.topic_prefix,

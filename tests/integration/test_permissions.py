@@ -1,0 +1,246 @@
+"""Every role with exactly the ACLs of deploy/acls.sh, and without one of them, on a secured Kafka."""
+
+import csv
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from kafka import KafkaAdminClient
+from kafka.admin import MemberToRemove
+
+from runtime.denials import Lack
+from runtime.kafka import kafka_arguments
+from runtime.permissions import (
+    Access,
+    audit_access,
+    operator_access,
+    require_access,
+    trainer_access,
+    worker_access,
+)
+from schemas.errors import ConfigurationError
+from schemas.topics import Topic
+from tests.integration.secured import SecuredDeployment
+from tests.kafka_io import send
+from tests.processes import eventually
+from tests.secured_kafka import PASSWORD, SecuredKafka
+from tests.trainer.labels import labelled
+from tests.trainer.process import Deployment
+from tests.workers.listings import listings, read_answers
+from tests.workers.processes import WorkerProcess
+
+PREFIX = "secured."
+ENGINES = pytest.mark.parametrize("delivery", ["at-least-once", "exactly-once"])
+GROUP = f"{PREFIX}roomstream-workers"
+ROLES = {
+    "worker": worker_access(GROUP),
+    "trainer": trainer_access(PREFIX),
+    "operator": operator_access(GROUP),
+}
+
+
+@pytest.fixture(scope="module")
+def secured(
+    secured_kafka: SecuredKafka, tmp_path_factory: pytest.TempPathFactory
+) -> SecuredDeployment:
+    """The deployment of this module."""
+    return SecuredDeployment(secured_kafka, PREFIX, tmp_path_factory.mktemp("secured"))
+
+
+@pytest.fixture
+def trainer(secured: SecuredDeployment, tmp_path: Path) -> Iterator[Deployment]:
+    """A trainer to be started as its own user."""
+    with Deployment(secured.kafka("trainer"), PREFIX, tmp_path) as found:
+        found.shared, found.store = secured.shared, type(found.store)(secured.shared.store)
+        yield found
+
+
+def forget_members(secured: SecuredDeployment) -> None:
+    """Let a worker of the other engine in at once: members that are static stay when they end."""
+    with KafkaAdminClient(**kafka_arguments(secured.administrator)) as admin:
+        members = admin.describe_groups([GROUP])[GROUP]["members"]
+        if members:
+            admin.remove_group_members(
+                GROUP, [MemberToRemove(member_id=member["member_id"]) for member in members]
+            )
+
+
+def worker(secured: SecuredDeployment, folder: Path, delivery: str) -> WorkerProcess:
+    """A worker that was started as its own user."""
+    forget_members(secured)
+    return WorkerProcess(
+        {**secured.environment("worker"), "WORKER_DELIVERY": delivery}, folder / "worker.log"
+    )
+
+
+def lacks_of(access: Access) -> list[Lack]:
+    """Each thing that a role may do."""
+    topics = [
+        Lack(operation, "topic", topic.named(PREFIX))
+        for topic, operations in access.topics.items()
+        for operation in operations
+        if operation != "Describe"  # follows from others
+    ]
+    groups = [
+        Lack(operation, "group", group)
+        for group, operations in access.groups.items()
+        for operation in operations
+    ]
+    return topics + groups
+
+
+@ENGINES
+def test_a_worker_works_with_its_acls(
+    secured: SecuredDeployment, tmp_path: Path, delivery: str
+) -> None:
+    """Of either engine: listings of upstream are answered, and it drains."""
+    with worker(secured, tmp_path, delivery) as process:
+        eventually(process.ready, "worker is ready", 60)
+        places = send(secured.kafka("upstream"), f"{PREFIX}listings", listings(20))
+        read_answers(secured.administrator, PREFIX, places)
+
+        assert process.stop() == 0
+
+
+def test_a_trainer_works_with_its_acls(secured: SecuredDeployment, trainer: Deployment) -> None:
+    """Labels of upstream are learned and become a release that it announces."""
+    trainer.ready(release_interval_seconds=0.2, first_labels_per_class=3)
+    upstream = Deployment(secured.kafka("upstream"), PREFIX, trainer.database.parent)
+    upstream.send(*(labelled(number) for number in range(60)))
+    eventually(
+        lambda: trainer.live().release != secured.release, "a release of its own is live", 60
+    )
+
+    assert trainer.stop() == 0
+
+
+def test_an_operator_works_with_their_acls(secured: SecuredDeployment, tmp_path: Path) -> None:
+    """Every command that an operator has; topics that are missing can be made."""
+    file = tmp_path / "listings.csv"
+    with file.open("w", newline="") as opened:
+        csv.writer(opened).writerows(
+            [("id", "title", "label"), ("l-1", "Piso entero en Lavapiés", "Entire home/apt")]
+        )
+    for command in (
+        ("topics", "list"),
+        ("topics", "create"),
+        ("listings", "send", str(file), "--labelled", "1"),
+        ("releases", "list"),
+        ("releases", "promote", secured.release),
+        ("releases", "show"),
+        ("dead", "list"),
+    ):
+        done = secured.run("operator", *command)
+        assert done.returncode == 0, (command, done.stderr)
+    audited = secured.run("operator", "audit")
+
+    assert "Whole" in audited.stdout or "Not whole" in audited.stdout, audited.stderr
+    require_access(secured.kafka("operator"), PREFIX, operator_access(GROUP))
+    require_access(secured.kafka("operator"), PREFIX, audit_access(GROUP))
+
+
+@pytest.mark.parametrize(
+    ("role", "lack"),
+    [(role, lack) for role, access in ROLES.items() for lack in lacks_of(access)],
+    ids=str,
+)
+def test_a_missing_acl_is_named(secured: SecuredDeployment, role: str, lack: Lack) -> None:
+    """As what it is, within 10 seconds, with the command that mends it; and nothing else is."""
+    kafka = secured.kafka(role)
+    told: list[str] = []
+
+    def refused() -> bool:
+        started = time.monotonic()
+        try:
+            require_access(kafka, PREFIX, ROLES[role])
+        except ConfigurationError as error:
+            told[:] = [str(error)]
+        assert time.monotonic() - started < 10
+        return bool(told)
+
+    with secured.without(role, lack):
+        eventually(refused, f"{lack} is missed")
+    (message,) = told
+
+    assert f"does not let User:{role} do what the {role} needs" in message
+    assert f"  {lack.operation} on {lack.kind} {lack.name}" in message
+    assert f"--allow-principal 'User:{role}' {lack.mended_by()}" in message
+    others = [other for other in lacks_of(ROLES[role]) if other.name != lack.name]
+    assert not [other for other in others if other.mended_by() in message]
+    assert PASSWORD not in message
+
+
+@ENGINES
+def test_a_worker_without_an_acl_does_not_start(
+    secured: SecuredDeployment, tmp_path: Path, delivery: str
+) -> None:
+    """It ends with code 2 and says why."""
+    with (
+        secured.without("worker", Lack("Write", "topic", f"{PREFIX}review")),
+        worker(secured, tmp_path, delivery) as process,
+    ):
+        assert process.ended() == 2
+        assert f"Write on topic {PREFIX}review" in process.lines()[-1]["why"]
+
+
+def test_a_transactional_id_that_is_not_allowed_is_named(
+    secured: SecuredDeployment, tmp_path: Path
+) -> None:
+    """Kafka does not say so in advance; the first transaction does."""
+    lack = Lack("Write", "transactional-id", f"{GROUP}-", prefixed=True)
+    with (
+        secured.without("worker", lack),
+        worker(secured, tmp_path, "exactly-once") as process,
+    ):
+        assert process.ended() == 2
+        assert lack.mended_by() in process.lines()[-1]["why"]
+
+
+@ENGINES
+@pytest.mark.parametrize(
+    "lack",
+    [
+        Lack("Read", "topic", f"{PREFIX}listings"),
+        Lack("Write", "topic", f"{PREFIX}classified"),
+        Lack("Read", "topic", f"{PREFIX}releases"),
+        Lack("Read", "group", GROUP),
+    ],
+    ids=str,
+)
+def test_an_acl_taken_from_a_worker_is_named(
+    secured: SecuredDeployment, tmp_path: Path, delivery: str, lack: Lack
+) -> None:
+    """It ends with code 2 instead of trying for ever."""
+    with worker(secured, tmp_path, delivery) as process:
+        eventually(process.ready, "worker is ready", 60)
+        with secured.without("worker", lack):
+            send(secured.kafka("upstream"), f"{PREFIX}listings", listings(4))
+            eventually(lambda: process.process.poll() is not None, "the worker ends", 20)
+
+        assert process.ended() == 2, process.lines()
+        assert f"{lack.operation} on {lack.kind} {lack.name}" in process.lines()[-1]["why"]
+
+
+@pytest.mark.parametrize(
+    "lack",
+    [
+        Lack("Read", "topic", f"{PREFIX}labelled"),
+        Lack("Read", "topic", f"{PREFIX}releases"),
+        Lack("Write", "topic", f"{PREFIX}dead"),
+    ],
+    ids=str,
+)
+def test_an_acl_taken_from_a_trainer_is_named(
+    secured: SecuredDeployment, trainer: Deployment, lack: Lack
+) -> None:
+    """It ends with code 2; nothing of what it could not handle is learned."""
+    trainer.ready()
+    with secured.without("trainer", lack):
+        send(secured.kafka("upstream"), Topic.LABELLED.named(PREFIX), [(b"k", b"no label", [])])
+        process = trainer.process
+        assert process is not None
+        eventually(lambda: process.poll() is not None, "the trainer ends", 20)
+
+    assert process.poll() == 2
+    assert f"{lack.operation} on {lack.kind} {lack.name}" in trainer.log_file.read_text()
