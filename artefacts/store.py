@@ -181,6 +181,24 @@ class Store:
         """
         return self._read(self._channel_path(channel)).decode("utf-8", "replace").strip()
 
+    def try_out(self) -> None:
+        """
+        Write, read and delete a small object.
+
+        Raises:
+            StoreError: One of them fails.
+        """
+        path, data = f"{self._root}/trials/{uuid.uuid4().hex}", b"roomstream"
+        with self._translated("write", path):
+            self._write(path, data)
+        try:
+            with self._translated("read", path):
+                if self._files.cat_file(path) != data:
+                    raise OSError("it is not what was written")
+        finally:
+            with self._translated("delete", path):
+                self._files.rm_file(path)
+
     def _list(self, folder: str) -> list[str]:
         self._files.invalidate_cache()
         return list(self._files.ls(folder, detail=False))

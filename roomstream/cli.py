@@ -10,6 +10,7 @@ from roomstream.commands import base, dead, listings, releases, schemas, topics
 from roomstream.commands.audit import audit
 from roomstream.commands.classify import classify
 from roomstream.commands.demo import demo
+from roomstream.commands.doctor import doctor
 from roomstream.commands.output import notes
 from roomstream.commands.services import trainer, worker
 from schemas.errors import RoomstreamError
@@ -30,6 +31,7 @@ app.command()(worker)
 app.command()(trainer)
 app.command()(classify)
 app.command()(audit)
+app.command()(doctor)
 for name, group in (
     ("topics", topics),
     ("base", base),

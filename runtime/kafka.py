@@ -2,7 +2,7 @@
 
 import contextlib
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, cast
 
@@ -129,17 +129,32 @@ def probe(settings: KafkaSettings, timeout_seconds: float = 10) -> Answer:
     every = addresses(settings)
     if not every:
         raise ConfigurationError("KAFKA_BOOTSTRAP_SERVERS is empty. Give it as host:port.")
-    tls = ssl_context(settings) if settings.security_protocol.endswith("SSL") else None
-
-    def knock(address: str) -> Answer | RoomstreamError:
-        try:
-            return Door(settings, address, tls, timeout_seconds / 4).knock()
-        except RoomstreamError as error:
-            return error
-
-    with ThreadPoolExecutor(len(every)) as pool:
-        answers = list(pool.map(knock, every))
+    answers = list(knock_at(settings, every, timeout_seconds / 4).values())
     for answer in answers:
         if isinstance(answer, Answer):
             return answer
     raise cast("RoomstreamError", answers[0])
+
+
+def knock_at(
+    settings: KafkaSettings, doors: Sequence[str], step_seconds: float = 2.5
+) -> dict[str, Answer | RoomstreamError]:
+    """
+    Knock at the doors of some brokers at once.
+
+    Returns:
+        By address, what it says, or why it does not let us in.
+
+    Raises:
+        ConfigurationError: A certificate or key cannot be read.
+    """
+    tls = ssl_context(settings) if settings.security_protocol.endswith("SSL") else None
+
+    def knock(address: str) -> Answer | RoomstreamError:
+        try:
+            return Door(settings, address, tls, step_seconds).knock()
+        except RoomstreamError as error:
+            return error
+
+    with ThreadPoolExecutor(max(1, len(doors))) as pool:
+        return dict(zip(doors, pool.map(knock, doors), strict=True))

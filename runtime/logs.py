@@ -8,6 +8,9 @@ import structlog
 
 from runtime.library_logs import tame_library_logs
 
+_WITH_SECRETS = ("kafka", "aiokafka", "faust")
+"""Their lines of level DEBUG hold passwords: settings as they are, bytes as they are sent."""
+
 
 def configure_logs(service: str, level: str = "INFO", **facts: str) -> None:
     """
@@ -39,6 +42,8 @@ def configure_logs(service: str, level: str = "INFO", **facts: str) -> None:
     root.handlers[:] = [handler]
     tame_library_logs()
     root.setLevel(level if level == "DEBUG" else logging.WARNING)
+    for library in _WITH_SECRETS:
+        logging.getLogger(library).setLevel(logging.INFO if level == "DEBUG" else logging.WARNING)
     own = logging.getLogger("roomstream")
     own.setLevel(level)
     structlog.configure(

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from kafka import KafkaAdminClient
+from kafka.admin import ACLOperation
 from kafka.errors import CoordinatorNotAvailableError, GroupAuthorizationFailedError
 from kafka.protocol.admin import DescribeGroupsRequest
 
@@ -176,7 +177,7 @@ def _group_lacks(admin: KafkaAdminClient, group: str, operations: Sequence[str])
             return _not_among(allowed, operations, "group", group)
 
 
-def _group_operations(admin: KafkaAdminClient, group: str) -> list[str] | None:
+def _group_operations(admin: KafkaAdminClient, group: str) -> list[str]:
     """KafkaAdminClient would ask in a way that says nothing of a group that has not met yet."""
 
     async def ask() -> Any:
@@ -189,10 +190,7 @@ def _group_operations(admin: KafkaAdminClient, group: str) -> list[str] | None:
     described = admin._manager.run(ask).groups[0]
     if described.error_code == GroupAuthorizationFailedError.errno:
         raise GroupAuthorizationFailedError
-    found: list[str] | None = admin._process_acl_operations(described.to_dict())[
-        "authorized_operations"
-    ]
-    return found
+    return [each.name for each in ACLOperation if each in (described.authorized_operations or ())]
 
 
 def _not_among(

@@ -1,0 +1,16 @@
+"""The `roomstream` command in a process of its own."""
+
+import os
+import subprocess
+import sys
+
+
+def run(environment: dict[str, str], *arguments: str) -> "subprocess.CompletedProcess[str]":
+    """Run it to its end, with some variables."""
+    return subprocess.run(
+        [sys.executable, "-P", "-m", "roomstream", *arguments],
+        env={**os.environ, "COLUMNS": "300", **environment},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
