@@ -200,6 +200,8 @@ class _Session:
                 heartbeat_interval_ms=int(settings.session_timeout_seconds * 250),
                 fetch_max_wait_ms=50,
             )
+            # A leader that does not know the topic yet gives out no partition, and may never again.
+            self._consumer.partitions_for_topic(Topic.LISTINGS.named(prefix))
         except BaseException:
             self._producer.close(timeout=_CLOSE_SECONDS)
             raise

@@ -1,18 +1,22 @@
 """A deployment on a secured Kafka whose users may do what deploy/acls.sh allows them, and no more."""
 
+import itertools
 import os
+import shlex
 import subprocess
-import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 from kafka import KafkaAdminClient
 from kafka.admin import (
+    ACL,
     ACLFilter,
     ACLOperation,
     ACLPermissionType,
     ACLResourcePatternType,
+    ResourcePattern,
     ResourcePatternFilter,
     ResourceType,
 )
@@ -21,12 +25,16 @@ from artefacts.store import Store
 from roomstream.live import make_live
 from runtime.denials import Lack
 from runtime.kafka import kafka_arguments
+from runtime.permissions import require_access, worker_access
 from runtime.settings import KafkaSettings, SharedSettings, load, settings_environment
 from runtime.topics import create_topics
+from tests.integration.commands import run
 from tests.processes import eventually
 from tests.releases import tiny_release
 from tests.secured_kafka import SecuredKafka
 from workers.settings import WorkerSettings
+
+A = TypeVar("A")
 
 SCRIPT = Path(__file__).resolve().parents[2] / "deploy" / "acls.sh"
 _QUICK_JVM = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
@@ -53,8 +61,13 @@ class SecuredDeployment:
         create_topics(self.administrator, prefix, partitions=2, replication_factor=1)
         self.release = tiny_release(Store(self.shared.store)).release
         make_live(self.administrator, self.shared, self.release, "the first one")
-        roles = ("worker", "trainer", "operator", "upstream")
-        self._script(*(each for role in roles for each in (f"--{role}", f"User:{role}")))
+        _script(node, prefix, "--worker", "User:worker")
+        require_access(self.administrator, prefix, worker_access(self.group))  # groups can meet
+        with KafkaAdminClient(**kafka_arguments(self.administrator)) as admin:
+            for role in ("trainer", "operator", "upstream"):  # the same, without a JVM for each
+                admin.create_acls(
+                    [_acl(role, each, ACL) for each in allowed_by_script(prefix, role)]
+                )
 
     def kafka(self, user: str) -> KafkaSettings:
         """How a user reaches Kafka."""
@@ -63,38 +76,18 @@ class SecuredDeployment:
     def environment(self, user: str) -> dict[str, str]:
         """The same, and the deployment, as variables."""
         return {
-            **os.environ,
             **settings_environment(self.kafka(user)),
             **settings_environment(self.shared),
-            "COLUMNS": "300",
         }
 
     def run(self, user: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
         """Run `roomstream` as a user, to its end."""
-        return subprocess.run(
-            [sys.executable, "-P", "-m", "roomstream", *arguments],
-            env=self.environment(user),
-            capture_output=True,
-            text=True,
-            timeout=120,
-        )
+        return run(self.environment(user), *arguments)
 
     @contextmanager
     def without(self, user: str, lack: Lack) -> Iterator[None]:
         """Take one permission away for the length of a block."""
-        pattern = (
-            ACLResourcePatternType.PREFIXED if lack.prefixed else ACLResourcePatternType.LITERAL
-        )
-        name = "".join(f"_{each}" if each.isupper() else each for each in lack.operation)
-        chosen = ACLFilter(
-            f"User:{user}",
-            "*",
-            ACLOperation[name.lstrip("_").upper()],
-            ACLPermissionType.ALLOW,
-            ResourcePatternFilter(
-                ResourceType[lack.kind.upper().replace("-", "_")], lack.name, pattern
-            ),
-        )
+        chosen = _acl(user, lack, ACLFilter)
         with KafkaAdminClient(**kafka_arguments(self.administrator)) as admin:
             ((_, taken, _),) = admin.delete_acls([chosen])
             assert len(taken) == 1, lack
@@ -105,21 +98,45 @@ class SecuredDeployment:
                 admin.create_acls(taken)
                 eventually(lambda: bool(admin.describe_acls(chosen)[0]), "it is back")
 
-    def _script(self, *arguments: str) -> None:
-        subprocess.run(
-            [
-                SCRIPT,
-                "--bootstrap-server",
-                self._node.bootstrap_servers,
-                "--prefix",
-                self.prefix,
-                *arguments,
-            ],
-            env={
-                **os.environ,
-                "KAFKA_HOME": str(self._node.home),
-                "KAFKA_JVM_PERFORMANCE_OPTS": _QUICK_JVM,
-            },
-            capture_output=True,
-            check=True,
-        )
+
+def allowed_by_script(prefix: str, role: str) -> list[Lack]:
+    """What deploy/acls.sh would allow a role."""
+    said = _script(None, prefix, f"--{role}", "User:x", "--dry-run")
+    return [each for line in said.splitlines() for each in _of_command(shlex.split(line))]
+
+
+def _of_command(words: list[str]) -> Iterator[Lack]:
+    """Take a command of kafka-acls.sh apart: every operation on every resource."""
+    pairs = list(itertools.pairwise(words))
+    prefixed = ("--resource-pattern-type", "prefixed") in pairs
+    for option, operation in pairs:
+        if option == "--operation":
+            for kind, name in pairs:
+                if kind in ("--topic", "--group", "--transactional-id"):
+                    yield Lack(operation, kind.removeprefix("--"), name, prefixed=prefixed)
+
+
+def _acl(user: str, lack: Lack, kind: Callable[..., A]) -> A:
+    pattern = ResourcePattern if kind is ACL else ResourcePatternFilter
+    prefixed = ACLResourcePatternType.PREFIXED if lack.prefixed else ACLResourcePatternType.LITERAL
+    operation = "".join(f"_{each}" if each.isupper() else each for each in lack.operation)
+    resource = ResourceType[lack.kind.upper().replace("-", "_")]
+    return kind(
+        f"User:{user}",
+        "*",
+        ACLOperation[operation.lstrip("_").upper()],
+        ACLPermissionType.ALLOW,
+        pattern(resource, lack.name, prefixed),
+    )
+
+
+def _script(node: SecuredKafka | None, prefix: str, *arguments: str) -> str:
+    home = {"KAFKA_HOME": str(node.home)} if node else {}
+    servers = node.bootstrap_servers if node else "nowhere:9092"
+    return subprocess.run(
+        [SCRIPT, "--bootstrap-server", servers, "--prefix", prefix, *arguments],
+        env={**os.environ, **home, "KAFKA_JVM_PERFORMANCE_OPTS": _QUICK_JVM},
+        capture_output=True,
+        check=True,
+        text=True,
+    ).stdout

@@ -21,7 +21,7 @@ from runtime.permissions import (
 )
 from schemas.errors import ConfigurationError
 from schemas.topics import Topic
-from tests.integration.secured import SecuredDeployment
+from tests.integration.secured import SecuredDeployment, allowed_by_script
 from tests.kafka_io import send
 from tests.processes import eventually
 from tests.secured_kafka import PASSWORD, SecuredKafka
@@ -37,6 +37,12 @@ ROLES = {
     "worker": worker_access(GROUP),
     "trainer": trainer_access(PREFIX),
     "operator": operator_access(GROUP),
+}
+
+ALONE = {
+    "worker": {"roomstream-workers-"},
+    "trainer": set[str](),
+    "operator": {"roomstream-dead-replay", "roomstream-doctor-"},
 }
 
 
@@ -90,6 +96,16 @@ def lacks_of(access: Access) -> list[Lack]:
     return topics + groups
 
 
+@pytest.mark.parametrize("role", ROLES)
+def test_the_script_allows_what_a_role_needs_and_no_more(role: str) -> None:
+    """Only what Kafka cannot be asked about is in the script alone."""
+    allowed = {each for each in allowed_by_script(PREFIX, role) if each.operation != "Describe"}
+    asked = {each for each in lacks_of(ROLES[role]) if each.operation != "Describe"}
+
+    assert not asked - allowed
+    assert {each.name.removeprefix(PREFIX) for each in allowed - asked} == ALONE[role]
+
+
 @ENGINES
 def test_a_worker_works_with_its_acls(
     secured: SecuredDeployment, tmp_path: Path, delivery: str
@@ -130,6 +146,7 @@ def test_an_operator_works_with_their_acls(secured: SecuredDeployment, tmp_path:
         ("releases", "promote", secured.release),
         ("releases", "show"),
         ("dead", "list"),
+        ("doctor", "--role", "operator"),
     ):
         done = secured.run("operator", *command)
         assert done.returncode == 0, (command, done.stderr)
