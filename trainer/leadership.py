@@ -9,14 +9,20 @@ on the topic itself: every reader refuses what a lower epoch announces after it 
 import os
 import socket
 import threading
+from collections.abc import Iterable, Sequence
 from contextlib import closing, suppress
 from datetime import UTC, datetime
+from typing import Any
 
 import structlog
 from kafka import KafkaConsumer
 from kafka.admin import MemberToRemove
-from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
+from kafka.coordinator.assignors.abstract import AbstractPartitionAssignor
 from kafka.errors import KafkaError
+from kafka.protocol.consumer.metadata import (
+    ConsumerProtocolAssignment,
+    ConsumerProtocolSubscription,
+)
 
 from runtime.announcements import Announcements, claim
 from runtime.broker_watch import BrokerWatch
@@ -39,6 +45,38 @@ _MAX_POLL_SECONDS = 900
 
 class Superseded(TryAgain):
     """Another trainer has taken the lead."""
+
+
+class IncumbentFirst(AbstractPartitionAssignor):  # type: ignore[misc]
+    """
+    Gives the one partition to the member that held it last, so that a newcomer changes nothing.
+
+    Members say in which generation of the group they last held it; one that was away says an old one.
+    kafka-python's sticky assignors assign nothing as long as the topic's metadata is not there yet.
+    """
+
+    name = "roomstream-incumbent"
+    _held_in = -1
+
+    def metadata(self, topics: Iterable[str]) -> ConsumerProtocolSubscription:
+        """What a member says of itself."""
+        return ConsumerProtocolSubscription(0, sorted(topics), str(self._held_in).encode())
+
+    def assign(
+        self, cluster: object, members: Sequence[Any]
+    ) -> dict[str, ConsumerProtocolAssignment]:
+        """Choose one of the members."""
+        chosen = max(members, key=lambda each: (int(each.metadata.user_data), each.member_id))
+        return {
+            each.member_id: ConsumerProtocolAssignment(
+                0, [(topic, [0]) for topic in each.metadata.topics] if each is chosen else [], b""
+            )
+            for each in members
+        }
+
+    def on_assignment(self, assignment: ConsumerProtocolAssignment, generation: int) -> None:
+        """Remember whether it is this one."""
+        self._held_in = generation if assignment.partitions() else -1
 
 
 class Leadership:
@@ -68,8 +106,7 @@ class Leadership:
             self._consumer = KafkaConsumer(
                 **kafka_arguments(kafka),
                 group_id=self._group,
-                # The one that holds the partition keeps it when another one joins.
-                partition_assignment_strategy=[CooperativeStickyAssignor],
+                partition_assignment_strategy=[IncumbentFirst()],
                 session_timeout_ms=int(session_seconds * 1000),
                 heartbeat_interval_ms=int(session_seconds * 1000 / 6),
                 max_poll_interval_ms=_MAX_POLL_SECONDS * 1000,

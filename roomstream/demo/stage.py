@@ -23,6 +23,7 @@ from schemas.topics import TOPICS, Topic
 
 PARTITIONS = 4
 WORKER_GROUP = "workers"
+TRAINER_GROUP = "roomstream-trainer"
 BROKER_DECIDES = -1
 
 
@@ -155,4 +156,4 @@ def _remove_topics(stage: Stage) -> None:
         contextlib.closing(KafkaAdminClient(**kafka_arguments(stage.kafka))) as admin,
     ):
         admin.delete_topics([spec.topic.named(stage.prefix) for spec in TOPICS])
-        admin.delete_groups([stage.group])
+        admin.delete_groups([stage.group, stage.prefix + TRAINER_GROUP])
