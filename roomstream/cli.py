@@ -4,6 +4,7 @@ import importlib.metadata
 import sys
 from typing import Annotated
 
+import structlog
 import typer
 
 from roomstream.commands import base, dead, listings, releases, schemas, topics
@@ -60,6 +61,8 @@ def _root(
 
 def main() -> None:
     """Run the command and end the process with its exit code; what went wrong is on stderr."""
+    # Standard output is for what a command prints; services say more in `configure_logs`.
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     try:
         app(prog_name="roomstream")
     except RoomstreamError as error:

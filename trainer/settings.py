@@ -107,7 +107,7 @@ class TrainerSettings(Settings):
             "takes over.",
         ),
     ] = 10
-    snapshot_interval_seconds: Annotated[
+    snapshot_seconds: Annotated[
         float,
         Field(
             gt=0,

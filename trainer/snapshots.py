@@ -49,7 +49,7 @@ class Snapshots:
         self._folder = f"snapshots/{Topic.LABELLED.named(shared.topic_prefix)}"
         self._deletions = Topic.DELETIONS.named(shared.topic_prefix)
         self._path = settings.database
-        self._interval = settings.snapshot_interval_seconds
+        self._interval = settings.snapshot_seconds
         self._metrics = metrics
         self._epoch = epoch
         self._not_before = 0.0
@@ -113,6 +113,7 @@ class Snapshots:
         _log.info("snapshot taken", snapshot=name, seconds=round(seconds, 3))
 
     def _put(self) -> str:
+        self._store.require()  # never make a new one in the place of one that is away
         copy = self._beside("snapshot")
         try:
             copy_database(self._path, copy)

@@ -22,7 +22,7 @@ from rich.table import Table
 
 from runtime.logs import configure_logs
 from tests.chaos.cluster import Cluster
-from tests.chaos.run import Run
+from tests.chaos.run import Run, counted
 from tests.chaos.schedule import Kind, Plan, described
 from tests.chaos.stage import Delivery, Stage
 from tests.chaos.verdict import Verdict, judge
@@ -58,8 +58,7 @@ def main() -> int:
             started = time.monotonic()
             with Stage(cluster, folder, delivery, f"{delivery}.") as stage:
                 run = Run(stage, faults, arguments.workers, arguments.rate, _CONSOLE.print)
-                run.play()
-                verdict = verdicts[delivery] = judge(stage, run)
+                verdict = verdicts[delivery] = _outcome(stage, run)
             _show(verdict, arguments.seed, time.monotonic() - started)
     report = {
         "seed": arguments.seed,
@@ -68,6 +67,15 @@ def main() -> int:
     if arguments.report:
         arguments.report.write_text(json.dumps(report, indent=2) + "\n")
     return 0 if all(verdict.whole for verdict in verdicts.values()) else 1
+
+
+def _outcome(stage: Stage, run: Run) -> Verdict:
+    """Play and judge; a deployment that does not settle is a complaint too."""
+    try:
+        run.play()
+        return judge(stage, run)
+    except AssertionError as error:
+        return Verdict(stage.delivery, counted(run.done), complaints=[str(error)])
 
 
 def _arguments() -> argparse.Namespace:

@@ -21,7 +21,9 @@ from workers.settings import WorkerSettings
 
 Delivery = Literal["at-least-once", "exactly-once"]
 
-PARTITIONS = 4
+# Shared evenly by one to four workers. Faust gives each as many as a full share rounded up: of four
+# partitions the third worker would get none, and would not be ready.
+PARTITIONS = 12
 SLOTS = 4
 WINDOW = 16
 SESSION_SECONDS = 6

@@ -1,7 +1,10 @@
 """Two trainers on two machines: one leads, the other one takes over, and only one publishes."""
 
+import json
 import random
 import signal
+import subprocess
+import sys
 import time
 import urllib.error
 from collections.abc import Iterator
@@ -29,7 +32,7 @@ QUICK = {
     "first_labels_per_class": 1,
     "replay_size": 100_000,
     "session_timeout_seconds": 6,
-    "snapshot_interval_seconds": 0.5,
+    "snapshot_seconds": 0.5,
 }
 
 
@@ -206,8 +209,17 @@ def test_one_that_wakes_up_gets_nothing_live(machines: Machines, tmp_path: Path)
         eventually(lambda: worker.metric("live_release_info") == live, "the worker follows")
         refused = worker.metric("reloads_total")[("outcome", "refused"),]
     second.stop()
+    shown = subprocess.run(
+        [sys.executable, "-P", "-m", "roomstream", "releases", "show", "--json"],
+        env=second._environment({}),
+        capture_output=True,
+        check=True,
+        timeout=60,
+    )
 
     assert code == 75
+    assert json.loads(shown.stdout)["epoch"] == second.live().epoch == 2
+    assert b"stale announcement refused" in shown.stderr
     assert "Another trainer has taken the lead" in first.logs("ended")[-1]["why"]
     assert refused == 0
     assert event_ids(second) == sorted(f"e-{n}" for n in range(120))

@@ -71,7 +71,12 @@ def test_every_metric_has_its_documented_name(deployment: Deployment) -> None:
 
     assert set(documented) == {t for t in types if not t[0].endswith("_created")}
     assert {name for name, _ in documented} <= bases
-    assert set(json.loads(deployment.page("readyz"))["conditions"]) == {"release", "labels"}
+    assert set(json.loads(deployment.page("readyz"))["conditions"]) == {
+        "leader",
+        "release",
+        "labels",
+        "publishing",
+    }
     assert json.loads(deployment.page("healthz")) == {"alive": True}
 
 
