@@ -12,6 +12,7 @@ from artefacts.store import Store
 from runtime.settings import SharedSettings
 from schemas.errors import RoomstreamError
 from tests.mounts import tiny_disk
+from tests.releases import tiny_release
 from tests.stores import overwrite
 from tests.trainer.test_database import keep, label
 from trainer.database import VERSION, Database
@@ -70,8 +71,10 @@ class Machine:
 
 @pytest.fixture(params=["file", "memory"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """A folder, or what behaves as an object store."""
-    return f"{request.param}://{tmp_path}/store"
+    """A folder, or what behaves as an object store; a release was published there."""
+    address = f"{request.param}://{tmp_path}/store"
+    tiny_release(Store(address))
+    return address
 
 
 @pytest.fixture
@@ -231,17 +234,19 @@ def test_a_deleted_listing_is_in_no_snapshot(first: Machine) -> None:
 def test_a_store_out_of_reach_is_tried_again_later(tmp_path: Path) -> None:
     """It is told and counted, and ends nothing; with the store back the snapshot comes."""
     first = Machine(tmp_path / "first", f"file://{tmp_path}/store")
+    tiny_release(first.store)
     first.lead(1)
-    (tmp_path / "store").touch()  # a file where the folder should be
+    (tmp_path / "store").rename(tmp_path / "away")  # as a disk that is not mounted
     first.learn(1)
     first.snapshot()
-    failed = first.counted("failed")
+    failed, made = first.counted("failed"), (tmp_path / "store").exists()
     with Database(first.path) as database:
         first.snapshots.step(database)  # not yet time
-    (tmp_path / "store").unlink()
+    (tmp_path / "away").rename(tmp_path / "store")
     first.snapshot()
 
     assert failed == first.counted("failed") == 1
+    assert not made
     assert len(first.names()) == 1
     assert not first.path.with_name("trainer.sqlite.snapshot").exists()
 
@@ -266,6 +271,7 @@ def test_no_space_for_the_copy_ends_nothing(tmp_path: Path) -> None:
     """The copy needs room beside the database: without it there is no snapshot, and learning goes on."""
     with tiny_disk(tmp_path / "disk", "1m") as disk:
         first = Machine(disk / "first", f"file://{tmp_path}/store")
+        tiny_release(first.store)
         first.lead(1)
         with Database(first.path) as database:
             keep(database, *(label(n, text="x" * 1_500) for n in range(150)))
@@ -285,6 +291,7 @@ def test_no_space_in_the_store_leaves_the_last_one(tmp_path: Path) -> None:
     """What is there stays valid and nothing half-written remains."""
     with tiny_disk(tmp_path / "disk", "1m") as disk:
         first = Machine(tmp_path / "first", f"file://{disk}")
+        tiny_release(first.store)
         first.lead(1)
         first.learn(1)
         first.snapshot()
