@@ -107,7 +107,7 @@ class TrainerSettings(Settings):
             "takes over.",
         ),
     ] = 10
-    snapshot_seconds: Annotated[
+    snapshot_every_seconds: Annotated[
         float,
         Field(
             gt=0,

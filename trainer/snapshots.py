@@ -49,7 +49,7 @@ class Snapshots:
         self._folder = f"snapshots/{Topic.LABELLED.named(shared.topic_prefix)}"
         self._deletions = Topic.DELETIONS.named(shared.topic_prefix)
         self._path = settings.database
-        self._interval = settings.snapshot_seconds
+        self._interval = settings.snapshot_every_seconds
         self._metrics = metrics
         self._epoch = epoch
         self._not_before = 0.0

@@ -32,7 +32,7 @@ class Machine:
         self.shared = SharedSettings(store=store)
         self.store = Store(store)
         self.metrics = TrainerMetrics()
-        self.settings = TrainerSettings(database=self.path, snapshot_seconds=0.001)
+        self.settings = TrainerSettings(database=self.path, snapshot_every_seconds=0.001)
         self.epoch = 0
 
     def lead(self, epoch: int) -> Snapshots:

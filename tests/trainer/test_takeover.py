@@ -32,7 +32,7 @@ QUICK = {
     "first_labels_per_class": 1,
     "replay_size": 100_000,
     "session_timeout_seconds": 6,
-    "snapshot_seconds": 0.5,
+    "snapshot_every_seconds": 0.5,
 }
 
 
