@@ -234,6 +234,7 @@ def test_a_deleted_listing_is_in_no_snapshot(first: Machine) -> None:
 def test_a_store_out_of_reach_is_tried_again_later(tmp_path: Path) -> None:
     """It is told and counted, and ends nothing; with the store back the snapshot comes."""
     first = Machine(tmp_path / "first", f"file://{tmp_path}/store")
+    first.settings = TrainerSettings(database=first.path, snapshot_every_seconds=60)
     tiny_release(first.store)
     first.lead(1)
     (tmp_path / "store").rename(tmp_path / "away")  # as a disk that is not mounted
