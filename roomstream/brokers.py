@@ -214,8 +214,8 @@ class KafkaNode(Broker):
             "listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT\n"
             f"log.dirs={self._folder / 'data'}\n"
             "offsets.topic.num.partitions=4\ntransaction.state.log.num.partitions=4\n"
-            "group.initial.rebalance.delay.ms=0\ngroup.min.session.timeout.ms=1000\nauto.create.topics.enable=false\n"
-            + single
+            "group.initial.rebalance.delay.ms=0\ngroup.min.session.timeout.ms=1000\n"
+            "auto.create.topics.enable=false\n" + single
         )
 
 

@@ -17,13 +17,13 @@ from roomstream.brokers import EmbeddedBroker, KafkaNode
 from roomstream.demo.options import DemoOptions
 from roomstream.reading import committed_offsets
 from runtime.kafka import kafka_arguments, probe
+from runtime.permissions import TRAINER_GROUP
 from runtime.settings import KafkaSettings, SharedSettings, env_name, load, settings_environment
 from runtime.topics import create_topics
 from schemas.topics import TOPICS, Topic
 
 PARTITIONS = 4
 WORKER_GROUP = "workers"
-TRAINER_GROUP = "roomstream-trainer"
 BROKER_DECIDES = -1
 
 
