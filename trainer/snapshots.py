@@ -68,7 +68,7 @@ class Snapshots:
             left.unlink()  # of a trainer that was killed while it fetched
         local = self._local_epoch()
         for name in reversed(self._names()):
-            if int(name[:10]) <= local:
+            if int(_part(name, "epoch")) <= local:
                 return
             if self._take_up(name):
                 _log.info("began with a snapshot", snapshot=name, local_epoch=local)
@@ -168,11 +168,17 @@ class Snapshots:
 
 def _fault(path: Path, name: str) -> str:
     """What is wrong with a snapshot that was fetched; empty if nothing is."""
-    promised = name.rpartition("-")[2].removesuffix(".sqlite")
+    promised = _part(name, "digest")
     if (found := _digest(path)) != promised:
         return f"Its sha256 is {found[:12]}…, its name promises {promised[:12]}…."
     version = describe_database(path).version
     return "" if version == VERSION else f"It is of version {version}, this reads {VERSION}."
+
+
+def _part(name: str, part: str) -> str:
+    found = _NAME.fullmatch(name)
+    assert found, "this is a bug: only such names are listed"
+    return found[part]
 
 
 def _digest(path: Path) -> str:
