@@ -31,6 +31,11 @@ class Circuit:
         events: How many events are judged together.
         back_off: How long to wait for a probe; until as many events as are judged together were
             delivered again, another opening waits longer than the one before.
+
+    Attributes:
+        is_open: Nothing but probes may be answered.
+        share: Of failures, among the events judged last.
+        probe_at: Not before this time is a release that has failed probed again.
     """
 
     def __init__(self, limit: float, events: int, back_off: BackOff) -> None:
@@ -40,14 +45,9 @@ class Circuit:
         self._delivered: deque[bool] = deque(maxlen=events)
         self._refusals = 0
         self._failing_release = ""
-        self.open_since: float | None = None
+        self.is_open = False
         self.share = 0.0
         self.probe_at = 0.0
-
-    @property
-    def is_open(self) -> bool:
-        """Whether nothing but probes may be answered."""
-        return self.open_since is not None
 
     def waits(self, release: str, now: float) -> bool:
         """Whether it is too early for a probe; a release that has not failed yet is tried at once."""
@@ -77,15 +77,14 @@ class Circuit:
         return True
 
     def _refuse(self, release: str, now: float) -> None:
-        if self.open_since is None:
-            self.open_since = now
+        self.is_open = True
         self._refusals += 1
         self._failing_release = release
         self.probe_at = now + self._back_off.wait_seconds(self._refusals)
 
     def _deliver(self, failed: Sequence[bool]) -> None:
         if self.is_open:
-            self.open_since = None
+            self.is_open = False
             self._delivered.clear()
         self._delivered.extend(failed)
         if len(self._delivered) == self._events:
