@@ -202,6 +202,7 @@ class _Session:
 
     def __init__(self, kafka: KafkaSettings, prefix: str, settings: WorkerSettings) -> None:
         group = settings.consumer_group(prefix)
+        self._positions_of: tuple[str, int] = "", -1  # member and generation
         self._topic = Topic.LISTINGS.named(prefix)
         identity = re.sub(r"[^A-Za-z0-9._-]", "-", f"{group}-{settings.slot}")
         self._producer = KafkaProducer(
@@ -252,14 +253,32 @@ class _Session:
             moment: after an eviction the broker would not fence it.
 
         Raises:
-            KafkaError: The consumer has left its group.
+            KafkaError: It cannot be learned where to go on after a rebalance.
         """
         self._consumer.resume(*self._consumer.paused())
         records = self._polled(most)
         membership = self._consumer.group_metadata()
-        if records and (membership.generation_id < 0 or not membership.member_id):
-            raise KafkaError("The consumer lost its membership while it polled.")
+        if self._positions_of != (membership.member_id, membership.generation_id):
+            self._go_on_from_committed(membership)
+            return [], membership
         return records, membership
+
+    def _go_on_from_committed(self, membership: Any) -> None:
+        """
+        Forget every position that is older than this membership.
+
+        kafka-python keeps the positions of partitions that it has before and after a rebalance. If it
+        was evicted in between, others have answered from there since.
+        """
+        if membership.generation_id < 0:
+            return
+        for place in self._consumer.assignment():
+            offset = self._consumer.committed(place, timeout_ms=_DELIVERY_SECONDS * 1000)
+            if offset is None:
+                self._consumer.seek_to_beginning(place)
+            else:
+                self._consumer.seek(place, offset)
+        self._positions_of = membership.member_id, membership.generation_id
 
     def rest(self) -> None:
         """Take nothing, but remain in the group: poll with every partition paused."""

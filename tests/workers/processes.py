@@ -7,7 +7,7 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -19,11 +19,22 @@ from tests.processes import eventually, own_port
 
 Labels = tuple[tuple[str, str], ...]
 
+WORKER = (sys.executable, "-P", "-m", "roomstream", "worker")
+
 
 class WorkerProcess:
-    """`roomstream worker` with settings by environment, its log in a file. A context manager."""
+    """
+    A worker with settings by environment, its log in a file. A context manager.
 
-    def __init__(self, settings: dict[str, str], log: Path) -> None:
+    Args:
+        settings: What the environment adds.
+        log: Where its lines go.
+        command: What to run, if not `roomstream worker` as it is.
+    """
+
+    def __init__(
+        self, settings: dict[str, str], log: Path, command: Sequence[str] = WORKER
+    ) -> None:
         self.port = own_port()
         self._log = log
         self.environment = {
@@ -34,7 +45,7 @@ class WorkerProcess:
         }
         with log.open("ab") as file:
             self.process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "roomstream", "worker"],
+                command,
                 env=self.environment,
                 stdin=subprocess.DEVNULL,
                 stdout=file,
@@ -102,14 +113,17 @@ class Fleet:
     folder: Path
     started: list[WorkerProcess] = field(default_factory=list)
 
-    def start(self, ready: bool = True, **settings: str) -> WorkerProcess:
+    def start(
+        self, ready: bool = True, command: Sequence[str] = WORKER, **settings: str
+    ) -> WorkerProcess:
         """Start one more, and wait until it has partitions unless told otherwise."""
         environment = {
             **settings_environment(self.kafka),
             **settings_environment(self.shared),
             **settings,
         }
-        worker = WorkerProcess(environment, self.folder / f"worker-{len(self.started)}.log")
+        log = self.folder / f"worker-{len(self.started)}.log"
+        worker = WorkerProcess(environment, log, command)
         self.started.append(worker)
         if ready:
             eventually(worker.ready, "worker is ready", 40)

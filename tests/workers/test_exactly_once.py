@@ -3,8 +3,10 @@
 import random
 import signal
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
+import psutil
 import pytest
 
 from artefacts.store import Store
@@ -16,20 +18,50 @@ from runtime.settings import KafkaSettings
 from schemas.errors import ExitCode
 from schemas.topics import Topic
 from tests.kafka_io import read_until, send
-from tests.processes import eventually
+from tests.processes import eventually, python
 from tests.releases import KABOOM
 from tests.workers.brokers import ON_EMBEDDED, ON_KAFKA
 from tests.workers.listings import answers, lag, listings, read_answers
-from tests.workers.processes import Fleet, WorkerProcess
+from tests.workers.processes import WORKER, Fleet, WorkerProcess
 from tests.workers.traffic import Traffic, repeats
 
 pytestmark = [pytest.mark.usefixtures("live")]
 
 
-def start(fleet: Fleet, slot: str, ready: bool = True) -> WorkerProcess:
+SLEEPS_WHEN_IT_JOINS_AGAIN = python(
+    """
+    import logging, os, signal, sys
+    from roomstream.cli import main
+
+    class Sleep(logging.Handler):
+        assigned = False
+
+        def emit(self, line):
+            if line.msg.startswith("(Re-)joining group") and self.assigned:
+                self.assigned = False
+                os.kill(os.getpid(), signal.SIGSTOP)
+            elif line.msg.startswith("Setting newly assigned partitions"):
+                self.assigned = True
+
+    clients_log = logging.getLogger("kafka.coordinator")
+    clients_log.setLevel(logging.INFO)
+    clients_log.addHandler(Sleep())
+    sys.argv[1:] = ["worker"]
+    main()
+    """
+)
+
+
+def start(
+    fleet: Fleet, slot: str, ready: bool = True, command: Sequence[str] = WORKER
+) -> WorkerProcess:
     return fleet.start(
-        ready, WORKER_DELIVERY="exactly-once", WORKER_SLOT=slot, WORKER_MAX_WINDOW="16"
+        ready, command, WORKER_DELIVERY="exactly-once", WORKER_SLOT=slot, WORKER_MAX_WINDOW="16"
     )
+
+
+def asleep(worker: WorkerProcess) -> bool:
+    return bool(psutil.Process(worker.process.pid).status() == psutil.STATUS_STOPPED)
 
 
 @ON_KAFKA
@@ -69,6 +101,26 @@ def test_a_worker_that_slept_past_its_session_repeats_nothing(
         time.sleep(3)
 
     assert repeats(kafka_settings, topics, traffic.places) == 0
+
+
+@ON_KAFKA
+def test_a_worker_that_slept_in_a_rebalance_goes_on_where_the_other_was(
+    fleet: Fleet, kafka_settings: KafkaSettings, topics: str
+) -> None:
+    """kafka-python keeps positions over a rebalance, though others have answered from there since."""
+    topic = Topic.LISTINGS.named(topics)
+    sleeper = start(fleet, "a", command=SLEEPS_WHEN_IT_JOINS_AGAIN)
+    places = send(kafka_settings, topic, listings(40))
+    eventually(lambda: lag(sleeper) == dict.fromkeys("0123", 0), "the first are answered")
+    other = start(fleet, "b", ready=False)
+    eventually(lambda: asleep(sleeper), "it sleeps while it joins again")
+    places += send(kafka_settings, topic, listings(40, 40))
+    eventually(lambda: lag(other) == dict.fromkeys("0123", 0), "the other answers for both", 40)
+    sleeper.signal(signal.SIGCONT)
+    eventually(lambda: len(lag(sleeper)) == len(lag(other)) == 2, "each has its half again", 40)
+    places += send(kafka_settings, topic, listings(40, 80))
+
+    assert repeats(kafka_settings, topics, places) == 0
 
 
 @ON_KAFKA
