@@ -1,10 +1,9 @@
-"""Whether a topic is still the one that a process began to read, and not another of its name."""
+"""Whether topics are still those that a process began to read, and not others of their names."""
 
 import os
 import sys
 import threading
 import time
-from typing import Any
 
 import structlog
 from kafka import KafkaAdminClient
@@ -31,14 +30,17 @@ class SameTopic:
 
     Args:
         kafka: How to reach Kafka.
-        name: The topic's name on the broker.
+        names: The topics' names on the broker.
+
+    Attributes:
+        identities: What tells each topic from another of its name; none where the brokers give none.
 
     Raises:
         TryAgain: The broker cannot be reached.
     """
 
-    def __init__(self, kafka: KafkaSettings, name: str) -> None:
-        self._name = name
+    def __init__(self, kafka: KafkaSettings, *names: str) -> None:
+        self._names = names
         self._looked_at = 0.0
         self._lock = threading.Lock()
         self._closed = threading.Event()
@@ -48,10 +50,10 @@ class SameTopic:
                 request_timeout_ms=_REQUEST_MS,
                 bootstrap_timeout_ms=_REQUEST_MS,
             )
-            self._identity = self._look()
+            self.identities = self._look()
         except KafkaError as error:
             raise TryAgain(
-                f"Kafka at {kafka.bootstrap_servers} does not describe the topic {name}: {error}."
+                f"Kafka at {kafka.bootstrap_servers} does not describe {', '.join(names)}: {error}."
             ) from error
         threading.Thread(target=self._watch, name="same-topic", daemon=True).start()
 
@@ -69,9 +71,11 @@ class SameTopic:
                 found = self._look()
             except KafkaError:
                 return  # out of reach: whoever delivers finds that out
-        if found and self._identity and found != self._identity:
+        for name in found.keys() & self.identities.keys():
+            if found[name] == self.identities[name]:
+                continue
             raise TryAgain(
-                f"The topic {self._name} was deleted and created again. Positions in the old one mean "
+                f"The topic {name} was deleted and created again. Positions in the old one mean "
                 "nothing in the new one: the process ends, and starts again at the new one's beginning."
             )
 
@@ -81,11 +85,11 @@ class SameTopic:
         with self._lock:
             self._admin.close()
 
-    def _look(self) -> Any:
-        """The topic's identity; None where there is no such topic now, or the brokers give none."""
-        (topic,) = self._admin.describe_topics([self._name])
+    def _look(self) -> dict[str, str]:
+        """The identity of each topic that is there now, if the brokers give any."""
+        topics = self._admin.describe_topics(list(self._names))
         self._looked_at = time.monotonic()
-        return topic.get("topic_id")
+        return {each["name"]: str(each["topic_id"]) for each in topics if each.get("topic_id")}
 
     def _watch(self) -> None:
         """End the process even if nothing arrives: beyond the new topic's end nothing would."""

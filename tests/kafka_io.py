@@ -8,13 +8,15 @@ from aiokafka import AIOKafkaProducer
 from kafka import KafkaProducer
 
 from roomstream.reading import TopicReader
-from runtime.kafka import kafka_arguments
+from runtime.kafka import admin_client, kafka_arguments
 from runtime.records import Record
 from runtime.settings import KafkaSettings
+from runtime.topics import create_topics
 from schemas.codec import encode
 from schemas.events import Event
 from schemas.topics import Topic
 from tests.fuzzing import BOMB_BYTES, CODECS, Fuzzed
+from tests.processes import eventually
 
 Message = tuple[bytes | None, bytes | None, Sequence[tuple[str, bytes]]]
 
@@ -54,6 +56,17 @@ def read_until(
                 raise AssertionError(f"{topic}: {len(found)} records, not enough in time")
             found.extend(reader.poll())
     return found
+
+
+def created_again(kafka: KafkaSettings, prefix: str, topic: Topic, partitions: int) -> None:
+    """Delete a topic, and create it as it was."""
+    name = topic.named(prefix)
+    with admin_client(kafka) as admin:
+        admin.delete_topics([name])
+        eventually(
+            lambda: name not in {each["name"] for each in admin.describe_topics()}, "it is gone"
+        )
+    create_topics(kafka, prefix, partitions, 1)
 
 
 def send_fuzzed(kafka: KafkaSettings, topic: str, messages: Iterable[Fuzzed]) -> None:

@@ -136,6 +136,21 @@ class Database:
         with self.transaction():
             self.remember(EPOCH, str(epoch).encode())
 
+    def reads(self, topic: str, identity: str) -> None:
+        """
+        Forget how far a topic was read if it is another one of the same name by now.
+
+        Args:
+            topic: Its name on the broker.
+            identity: What tells it from others of this name.
+        """
+        name = f"identity of {topic}"
+        known = self.fact(name)
+        with self.transaction():
+            if known is not None and known.decode() != identity:
+                self._sql.execute("DELETE FROM offsets WHERE topic = ?", (topic,))
+            self.remember(name, identity.encode())
+
     def ranges(self) -> list[OffsetRange]:
         """The offsets that were handled, by partition."""
         rows = self._rows("SELECT topic, partition, first, next FROM offsets")

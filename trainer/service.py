@@ -10,10 +10,12 @@ from runtime.announcements import Announcements
 from runtime.broker_watch import BrokerWatch
 from runtime.health import Health, Port
 from runtime.permissions import permitted, trainer_access
+from runtime.same_topic import SameTopic
 from runtime.settings import KafkaSettings, SharedSettings, env_name
 from runtime.stopping import stop_on_signals
 from runtime.watchdog import Watchdog
 from schemas.errors import ExitCode, TryAgain
+from schemas.topics import Topic
 from trainer.database import Database
 from trainer.dead_letters import DeadLetters
 from trainer.following import Following
@@ -77,6 +79,9 @@ def run_trainer(kafka: KafkaSettings, shared: SharedSettings, trainer: TrainerSe
         snapshots.restore()
         database = stack.enter_context(Database(trainer.database))
         database.led_under(epoch)
+        topics = stack.enter_context(closing(_topics(kafka, shared.topic_prefix)))
+        for topic, identity in topics.identities.items():
+            database.reads(topic, identity)
         letters = stack.enter_context(closing(DeadLetters(kafka)))
         learning = Learning(database, trainer, shared.topic_prefix, live, letters.deliver, metrics)
         publishing = Publishing(kafka, shared, trainer, database, releases, metrics, epoch)
@@ -86,6 +91,7 @@ def run_trainer(kafka: KafkaSettings, shared: SharedSettings, trainer: TrainerSe
         )
         _log.info("learning", learner=trainer.learner, live=live.manifest.release)
         loop = Loop(
+            topics,
             inbox,
             learning,
             following,
@@ -103,10 +109,15 @@ def run_trainer(kafka: KafkaSettings, shared: SharedSettings, trainer: TrainerSe
     return ExitCode.DONE
 
 
+def _topics(kafka: KafkaSettings, prefix: str) -> SameTopic:
+    return SameTopic(kafka, Topic.LABELLED.named(prefix), Topic.DELETIONS.named(prefix))
+
+
 @dataclass(frozen=True)
 class Loop:
     """One mini-batch after another, and a release when one is due."""
 
+    topics: SameTopic
     inbox: Inbox
     learning: Learning
     following: Following
@@ -124,7 +135,8 @@ class Loop:
 
         Raises:
             Superseded: Another trainer has taken the lead.
-            TryAgain: The brokers have been out of reach for too long, or nothing can be published.
+            TryAgain: The brokers have been out of reach for too long, nothing can be published, or a
+                topic was deleted and created again.
         """
         while not stop.is_set():
             self.brokers.check()
@@ -139,6 +151,7 @@ class Loop:
         self.leadership.poll()
         records = self.inbox.poll(_POLL_SECONDS)
         if records:
+            self.topics.check()
             self.learning.step(records)
         for (topic, partition), lag in self.inbox.lag().items():
             self.metrics.lag.labels(topic, str(partition)).set(lag)

@@ -5,32 +5,18 @@ from collections import Counter
 
 import pytest
 
-from runtime.kafka import admin_client
-from runtime.settings import KafkaSettings
-from runtime.topics import create_topics
 from schemas.errors import ExitCode
 from schemas.topics import Topic
 from tests.chaos.cluster import Cluster
 from tests.chaos.conftest import UNCLOSED, MakeStage
 from tests.chaos.stage import PARTITIONS, Delivery, Stage
-from tests.kafka_io import read_until, send
+from tests.kafka_io import created_again, read_until, send
 from tests.processes import eventually
 from tests.workers.listings import answers, listings
 
 pytestmark = UNCLOSED
 
 BEFORE = 200
-
-
-def created_again(kafka: KafkaSettings, prefix: str, topic: Topic) -> None:
-    """Delete a topic, and create it as it was."""
-    name = topic.named(prefix)
-    with admin_client(kafka) as admin:
-        admin.delete_topics([name])
-        eventually(
-            lambda: name not in {each["name"] for each in admin.describe_topics()}, "it is gone"
-        )
-    create_topics(kafka, prefix, PARTITIONS, 1)
 
 
 def read_events(stage: Stage, wanted: set[str], seconds: float = 60) -> Counter[str]:
@@ -64,7 +50,7 @@ def test_a_worker_begins_at_the_start_of_the_new_topic(
     send(ours.kafka, name, listings(BEFORE))
     read_events(ours, {f"e-{number}" for number in range(BEFORE)})
     worker.pause()
-    created_again(ours.kafka, ours.prefix, Topic.LISTINGS)
+    created_again(ours.kafka, ours.prefix, Topic.LISTINGS, PARTITIONS)
     send(ours.kafka, name, listings(after, BEFORE))
     time.sleep(1)  # it looks at most once a second
     worker.resume()

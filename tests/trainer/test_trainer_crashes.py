@@ -18,6 +18,7 @@ from schemas.codec import decode
 from schemas.errors import ExitCode
 from schemas.events import LabelledEvent
 from schemas.topics import Topic
+from tests.kafka_io import created_again
 from tests.mounts import fill, tiny_disk
 from tests.processes import eventually
 from tests.releases import ROOM_TYPES
@@ -100,6 +101,25 @@ def test_killed_anywhere_every_label_is_learned_once(deployment: Deployment) -> 
         )
     assert found.prior() == learner.prior()
     Classifier.load(deployment.live_manifest(), deployment.store.get)
+
+
+def test_labels_of_a_topic_that_was_created_again_are_learned(
+    deployment: Deployment, kafka_settings: KafkaSettings
+) -> None:
+    """It ends with 75 before it reads on in the new topic's midst, and starts again at its beginning."""
+    first, second = learned_numbers(40)[:20], learned_numbers(40)[20:]
+    deployment.ready(**QUICK)
+    deployment.send(*(labelled(number) for number in first))
+    eventually(lambda: deployment.learned() == 20, "the first are live")
+    created_again(kafka_settings, deployment.shared.topic_prefix, Topic.LABELLED, 4)
+    assert deployment.process is not None
+    code = deployment.process.wait(30)
+    deployment.send(*(labelled(number) for number in second))
+    deployment.ready(**QUICK)
+
+    eventually(lambda: deployment.learned() == 40, "those of the new topic are live too")
+    assert code == ExitCode.TRY_AGAIN
+    assert "was deleted and created again" in deployment.logs("ended")[-1]["why"]
 
 
 def test_a_full_store_is_told_and_left_whole(on_embedded: Deployment, tmp_path: Path) -> None:
