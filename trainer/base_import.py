@@ -17,13 +17,14 @@ from schemas.events import Label
 from trainer.encoders import export_encoder
 from trainer.heads import untrained_head
 from trainer.learners import LEARNERS
+from trainer.learners.base import Examples
 from trainer.provenance import GOLDEN_TEXTS, library_versions, with_golden
 from trainer.sources import Source, load_source
 
 EXPORT_TOLERANCE = 1e-4
 
 Progress = Callable[[str], None]
-Examples = Sequence[tuple[str, str]]
+LabelledTexts = Sequence[tuple[str, str]]
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ def import_base(
     *,
     max_length: int = 64,
     review_below: float = 0.6,
-    examples: Examples = (),
+    examples: LabelledTexts = (),
     parent: str | None = None,
     progress: Progress = lambda _: None,
 ) -> Imported:
@@ -115,7 +116,7 @@ def import_base(
 def _head(
     loaded: Source,
     labels: Sequence[str],
-    examples: Examples,
+    examples: LabelledTexts,
     parts: dict[str, bytes],
     max_length: int,
     progress: Progress,
@@ -170,7 +171,7 @@ def _check_labels(labels: list[str]) -> None:
 
 
 def _fitted(
-    labels: list[str], examples: Examples, parts: dict[str, bytes], max_length: int
+    labels: list[str], examples: LabelledTexts, parts: dict[str, bytes], max_length: int
 ) -> tuple[bytes, str, Lineage]:
     learner = LEARNERS["slda"]()
     for label in labels:
@@ -179,8 +180,9 @@ def _fitted(
     counts: dict[str, int] = dict.fromkeys(labels, 0)
     for start in range(0, len(examples), 64):
         batch = examples[start : start + 64]
-        features = encoder.of_tokens(tokenizer.encode([text for text, _ in batch]))
-        learner.learn(features, [label for _, label in batch])
+        tokens = tokenizer.encode([text for text, _ in batch])
+        seen = Examples(encoder.of_tokens(tokens), [text.ids for text in tokens])
+        learner.learn(seen, [label for _, label in batch])
         for _, label in batch:
             counts[label] += 1
     return learner.head(), learner.name, Lineage(labels_by_class=counts)

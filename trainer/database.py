@@ -21,10 +21,14 @@ from schemas.errors import ConfigurationError
 from trainer.database_file import EPOCH, translated
 from trainer.intake import Label
 
-VERSION = 1
+VERSION = 2
 
 _SCHEMA = """
 CREATE TABLE facts (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE learner (              -- what was learned, in parts: a mini-batch changes few of them
+    part TEXT PRIMARY KEY,
+    value BLOB NOT NULL
+) WITHOUT ROWID;
 CREATE TABLE offsets (
     topic TEXT NOT NULL,
     partition INTEGER NOT NULL,
@@ -65,6 +69,7 @@ CREATE TABLE candidates (
     manifest BLOB NOT NULL
 );
 """
+_SELECT_ITEMS = "SELECT listing_id, text, label, features FROM items"
 _CANDIDATES_KEPT = 1_000
 
 
@@ -130,6 +135,18 @@ class Database:
     def remember(self, name: str, value: bytes) -> None:
         """Keep a value."""
         self._sql.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", (name, value))
+
+    def learner_state(self) -> dict[str, bytes]:
+        """The parts of the learner's state; none before there was one."""
+        return dict(self._rows("SELECT part, value FROM learner"))
+
+    def keep_learner(self, parts: Mapping[str, bytes]) -> None:
+        """Keep parts of the learner's state."""
+        self._sql.executemany("INSERT OR REPLACE INTO learner VALUES (?, ?)", parts.items())
+
+    def drop_learner(self) -> None:
+        """Keep nothing of the learner's state: another one begins."""
+        self._sql.execute("DELETE FROM learner")
 
     def led_under(self, epoch: int) -> None:
         """Remember the epoch of the trainer that writes from now on."""
@@ -273,17 +290,15 @@ class Database:
 
     def items(self, held_out: bool) -> Items:
         """The replay buffer or the hold-out, oldest first."""
-        rows = self._rows(
-            "SELECT listing_id, text, label, features FROM items WHERE held_out = ? ORDER BY seq",
-            held_out,
-        )
-        features = [np.frombuffer(row[3], np.float32) for row in rows]
-        return Items(
-            ids=[row[0] for row in rows],
-            texts=[row[1] for row in rows],
-            labels=[row[2] for row in rows],
-            features=np.stack(features) if rows else np.zeros((0, 0), np.float32),
-        )
+        return _items(self._rows(f"{_SELECT_ITEMS} WHERE held_out = ? ORDER BY seq", held_out))
+
+    def items_of(self, listings: Sequence[str]) -> Items:
+        """These kept listings, in this order; one may come several times."""
+        rows = {
+            listing: self._rows(f"{_SELECT_ITEMS} WHERE listing_id = ?", listing)
+            for listing in set(listings)
+        }
+        return _items([row for listing in listings for row in rows[listing]])
 
     def add_candidate(self, manifest: Manifest, outcome: str, last_seq: int) -> None:
         """Keep a candidate with its figures; of very many the newest stay, and the last announced."""
@@ -327,6 +342,16 @@ class Database:
                 "TRAINER_DATABASE: it begins with the newest snapshot of the store that it can read, or "
                 "learns everything on 'labelled' again."
             )
+
+
+def _items(rows: Sequence[tuple[Any, ...]]) -> Items:
+    features = [np.frombuffer(row[3], np.float32) for row in rows]
+    return Items(
+        ids=[row[0] for row in rows],
+        texts=[row[1] for row in rows],
+        labels=[row[2] for row in rows],
+        features=np.stack(features) if rows else np.zeros((0, 0), np.float32),
+    )
 
 
 def encode_fact(value: Mapping[str, int] | Sequence[str]) -> bytes:

@@ -5,16 +5,15 @@ import random
 from collections.abc import Callable, Sequence
 
 import msgspec
-import numpy as np
 import structlog
 
 from artefacts.graphs import Floats
 from runtime.records import Outbound, Record
-from trainer.database import Database, encode_fact
+from trainer.database import Database, Items, encode_fact
 from trainer.holdout import is_held_out
 from trainer.intake import Dead, Forget, Label, Notice, Objection, Skip, dead, read
 from trainer.learners import LEARNERS
-from trainer.learners.base import Learner
+from trainer.learners.base import Example, Examples, Learner
 from trainer.live import LiveRelease
 from trainer.metrics import TrainerMetrics
 from trainer.prequential import WINDOW, Prequential
@@ -23,11 +22,11 @@ from trainer.settings import TrainerSettings
 
 _log = structlog.get_logger(__name__)
 
-_LEARNER, _NAME, _ENCODING, _SEEN, _FULL = "learner", "learner name", "encoding", "seen", "full"
+_NAME, _ENCODING, _SEEN, _FULL = "learner name", "encoding", "seen", "full"
 _REFIT_BATCH = 256
 
 Deliver = Callable[[Sequence[Outbound]], None]
-Encoded = list[tuple[Label, Floats]]
+Encoded = list[tuple[Label, Example]]
 
 
 class Learning:
@@ -75,12 +74,12 @@ class Learning:
         """
         self._live = live
         database = self._database
-        state, name = database.fact(_LEARNER), (database.fact(_NAME) or b"").decode()
+        state, name = database.learner_state(), (database.fact(_NAME) or b"").decode()
         same_encoding = (database.fact(_ENCODING) or b"").decode() == live.encoding
         with database.transaction():
-            if state is not None and same_encoding and name == self._settings.learner:
+            if state and same_encoding and name == self._settings.learner:
                 self.learner = LEARNERS[name].from_state(state)
-            elif state is not None:
+            elif state:
                 self._refit(encode_again=not same_encoding)
             for label in live.manifest.labels:
                 self.learner.add_class(label)
@@ -126,8 +125,8 @@ class Learning:
             else:
                 admitted.append(label)
         encoded: Encoded = []
-        features = self._live.encode([label.text for label in admitted]) if admitted else []
-        for label, row in zip(admitted, features, strict=True):
+        rows = self._live.encode([label.text for label in admitted]) if admitted else []
+        for label, row in zip(admitted, rows, strict=True):
             if row is None:
                 why = "The model's answer to this text is not a finite number."
                 refused.append(dead(label.record, self._prefix, "encode", "inference", why))
@@ -155,17 +154,17 @@ class Learning:
         """What the learner says before it learns; nothing before its first example."""
         if not encoded or not any(self.learner.prior()):
             return [None] * len(encoded)
-        features = np.stack([row for _, row in encoded])
+        examples = Examples.of(example for _, example in encoded)
         classes = self.learner.classes
-        return [classes[index] for index in self.learner.logits(features).argmax(axis=1)]
+        return [classes[index] for index in self.learner.logits(examples).argmax(axis=1)]
 
     def _take_in(
         self, notices: Sequence[Notice], encoded: Encoded, predicted: Sequence[str | None]
     ) -> list[str]:
         """Do what each message says, in their order; deletions last, so that nothing outlives them."""
         fresh = {
-            label.event_id: (label, features, guess)
-            for (label, features), guess in zip(encoded, predicted, strict=True)
+            label.event_id: (label, example, guess)
+            for (label, example), guess in zip(encoded, predicted, strict=True)
         }
         outcomes: list[str] = []
         to_learn: Encoded = []
@@ -173,17 +172,28 @@ class Learning:
             if not isinstance(notice, Label):
                 outcomes.append(self._react(notice))
             elif known := fresh.pop(notice.event_id, None):
-                label, features, guess = known
-                held_out = self._keep(label, features, guess)
+                label, example, guess = known
+                held_out = self._keep(label, example.features, guess)
                 outcomes.append("held_out" if held_out else "learned")
                 if not held_out:
-                    to_learn.append((label, features))
+                    to_learn.append((label, example))
         if to_learn:
-            rows = np.stack([row for _, row in to_learn])
-            self.learner.learn(rows, [label.label for label, _ in to_learn])
+            self._learn(to_learn)
         if len(to_learn) < len(encoded):
             self._database.trim_holdout(self._settings.holdout_size)
         return outcomes
+
+    def _learn(self, labelled: Encoded) -> None:
+        """Learn what came, with a draw from the replay buffer if the learner wants one."""
+        examples = Examples.of(example for _, example in labelled)
+        self.learner.learn(examples, [label.label for label, _ in labelled])
+        if self.learner.rehearsal:
+            chance = random.Random(labelled[0][0].event_id)  # noqa: S311 - reproducible, no secret
+            drawn = self._database.items_of(self._replay.draw(self.learner.rehearsal, chance))
+            self.learner.rehearse(self._examples(drawn), drawn.labels)
+
+    def _examples(self, items: Items) -> Examples:
+        return Examples(items.features, self._live.tokenise(items.texts))
 
     def _keep(self, label: Label, features: Floats, guess: str | None) -> bool:
         """Keep a label for judgement or replay; return whether it is held out from learning."""
@@ -220,7 +230,7 @@ class Learning:
 
     def _keep_learner(self) -> None:
         database = self._database
-        database.remember(_LEARNER, self.learner.state())
+        database.keep_learner(self.learner.changes())
         database.remember(_NAME, self._settings.learner.encode())
         database.remember(_ENCODING, self._live.encoding.encode())
         database.remember(_SEEN, encode_fact(self._replay.seen))
@@ -240,6 +250,7 @@ class Learning:
                 self._database.remove_item(listing)
 
     def _refit(self, encode_again: bool) -> None:
+        self._database.drop_learner()
         self.learner = LEARNERS[self._settings.learner]()
         for label in self._live.manifest.labels:
             self.learner.add_class(label)
@@ -247,9 +258,10 @@ class Learning:
             self._encode_again()
         items = self._database.items(held_out=False)
         _log.info("fitting the learner to the replay buffer", listings=len(items.ids))
-        for start in range(0, len(items.ids), _REFIT_BATCH):
+        examples = self._examples(items)
+        for start in range(0, len(examples), _REFIT_BATCH):
             end = start + _REFIT_BATCH
-            self.learner.learn(items.features[start:end], items.labels[start:end])
+            self.learner.learn(examples[start:end], items.labels[start:end])
         self.learner.expect(self._database.learned())
 
     def _encode_again(self) -> None:
@@ -266,7 +278,7 @@ class Learning:
                     self._replay.remove(listing)
                     self._database.remove_item(listing)
                 else:
-                    self._database.put_features(listing, row)
+                    self._database.put_features(listing, row.features)
 
     def _count(
         self, encoded: Encoded, gone: Sequence[Dead], outcomes: Sequence[str], repeated: int

@@ -1,5 +1,6 @@
 """The live release as the trainer needs it: its encoder to learn with, its head to compare with."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,12 +9,13 @@ import structlog
 from artefacts.cache import BlobCache
 from artefacts.classifier import Classifier
 from artefacts.errors import InferenceError
-from artefacts.graphs import Encoders, Floats
+from artefacts.graphs import Encoders
 from artefacts.manifest import ENCODER, TOKENIZER, Blob, Manifest
 from artefacts.store import Store
 from artefacts.tokenisation import Tokens
 from schemas.events import ReleaseAnnouncement
 from trainer.database import Items
+from trainer.learners.base import Example
 
 _log = structlog.get_logger(__name__)
 
@@ -43,15 +45,15 @@ class LiveRelease:
         parts = (blobs[ENCODER].digest, blobs[TOKENIZER].digest, str(self.manifest.max_length))
         return " ".join(parts)
 
-    def encode(self, texts: list[str]) -> list[Floats | None]:
+    def encode(self, texts: Sequence[str]) -> list[Example | None]:
         """
-        Turn texts into features, float32 (dim,) each.
+        Turn texts into what learners see.
 
         Returns:
             One a text, in order; None for a text that breaks the encoder, and for it alone.
         """
         try:
-            return list(self._features(texts))
+            return list(self._examples(texts))
         except InferenceError:
             return [self._encode_alone(text) for text in texts]
 
@@ -60,15 +62,20 @@ class LiveRelease:
         _, probabilities = self.classifier.head.of_tokens(items.features, tokens)
         return [self.manifest.labels[index] for index in probabilities.argmax(axis=1)]
 
-    def _features(self, texts: list[str]) -> Floats:
-        return self.classifier.infer(self.classifier.tokenise(texts)).features
+    def tokenise(self, texts: Sequence[str]) -> list[Sequence[int]]:
+        """Token ids of texts that were encoded before."""
+        return [text.ids for text in self.classifier.tokenise(texts)]
 
-    def _encode_alone(self, text: str) -> Floats | None:
+    def _examples(self, texts: Sequence[str]) -> list[Example]:
+        tokens = self.classifier.tokenise(texts)
+        features = self.classifier.infer(tokens).features
+        return [Example(row, text.ids) for row, text in zip(features, tokens, strict=True)]
+
+    def _encode_alone(self, text: str) -> Example | None:
         try:
-            features: Floats = self._features([text])[0]
+            return self._examples([text])[0]
         except InferenceError:
             return None
-        return features
 
 
 class Releases:

@@ -20,7 +20,7 @@ from schemas.errors import RoomstreamError, TryAgain
 from schemas.events import ReleaseAnnouncement
 from trainer.database import Database, Items
 from trainer.gate import Bounds, judge, judge_first
-from trainer.learners.base import Learner
+from trainer.learners.base import Examples, Learner
 from trainer.live import LiveRelease, Releases
 from trainer.metrics import TrainerMetrics
 from trainer.provenance import library_versions, with_golden
@@ -281,7 +281,7 @@ def _check_head(
     if not tokens:
         return
     found, _ = candidate.head.of_tokens(holdout.features, tokens)
-    expected = learner.logits(holdout.features)
+    expected = learner.logits(Examples(holdout.features, [text.ids for text in tokens]))
     difference = float((np.abs(found - expected) / np.maximum(1, np.abs(expected))).max())
     if not difference <= HEAD_TOLERANCE:
         raise RoomstreamError(

@@ -83,6 +83,22 @@ class ReplayBuffer:
         self._add(listing, label)
         return Choice(keep=True, evict=evicted)
 
+    def draw(self, count: int, chance: random.Random) -> list[str]:
+        """
+        Draw listings to rehearse, with replacement.
+
+        Half balanced: a class comes as often as the square root of how often it was offered. Full
+        balance costs accuracy where classes are rare, none at all forgets them.
+        """
+        classes = sorted(label for label, members in self._members.items() if members)
+        if not classes:
+            return []
+        weights = [self._seen.get(label, 1) ** 0.5 for label in classes]
+        return [
+            chance.choice(self._members[label])
+            for label in chance.choices(classes, weights, k=count)
+        ]
+
     def remove(self, listing: str) -> bool:
         """Forget a listing; return whether it was kept."""
         label = self._label_of.pop(listing, None)

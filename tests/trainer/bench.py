@@ -4,8 +4,6 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-import numpy as np
-
 from artefacts.store import Store
 from runtime.dead_letters import DeadLetter, read_dead_letter
 from runtime.records import Outbound, Record
@@ -13,6 +11,7 @@ from schemas.events import Event, ReleaseAnnouncement
 from tests.releases import ROOM_TYPES, tiny_release
 from tests.trainer.labels import SHARE, labelled, records
 from trainer.database import Database
+from trainer.learners.base import Examples
 from trainer.learners.slda import StreamingLda
 from trainer.learning import Learning
 from trainer.live import LiveRelease, Releases
@@ -99,5 +98,5 @@ def uninterrupted(bench: Bench, numbers: Sequence[int]) -> StreamingLda:
         learner.add_class(label)
     events = [labelled(number) for number in numbers]
     rows = [row for row in bench.live.encode([event.title for event in events]) if row is not None]
-    learner.learn(np.stack(rows), [event.label for event in events])
+    learner.learn(Examples.of(rows), [event.label for event in events])
     return learner

@@ -19,6 +19,7 @@ from tests.trainer.labels import (
     objection,
     record,
 )
+from trainer.learners.base import Examples
 from trainer.learning import Learning
 from trainer.metrics import TrainerMetrics
 
@@ -103,7 +104,7 @@ def test_a_new_label_becomes_a_class(bench: Bench) -> None:
     bench.feed(*igloos)
     (row,) = bench.live.encode(["iglu con balcon"])
     assert row is not None
-    best = bench.learning.learner.logits(row[None]).argmax()
+    best = bench.learning.learner.logits(Examples.of([row])).argmax()
 
     assert [*ROOM_TYPES, "Igloo"] == bench.learning.learner.classes
     assert bench.learning.learner.classes[best] == "Igloo"
@@ -146,7 +147,9 @@ def test_a_text_that_breaks_the_encoder_is_alone(bench: Bench) -> None:
 
     assert (letter.stage, letter.error, letter.offset) == ("encode", "inference", 4)
     assert len(bench.kept) == 8
-    assert np.isfinite(bench.learning.learner.logits(np.ones((1, 8), np.float32))).all()
+    assert np.isfinite(
+        bench.learning.learner.logits(Examples(np.ones((1, 8), np.float32), [[]]))
+    ).all()
 
 
 @pytest.mark.parametrize(
@@ -245,8 +248,8 @@ def test_stops_and_cuts_change_nothing(
         stopped.feed(*events[start:end], first=start)
         if end in stops:
             stopped.restart()
-    probe = np.stack(
-        [row for row in steady.live.encode([e.title for e in events]) if row is not None]
+    probe = Examples.of(
+        row for row in steady.live.encode([e.title for e in events]) if row is not None
     )
 
     assert steady.database.kept() == stopped.database.kept()
@@ -268,11 +271,12 @@ def test_another_encoder_encodes_and_fits_again(bench: Bench) -> None:
     bench.learning.follow(bench.live)
     for held_out in (False, True):
         items = bench.database.items(held_out)
-        expected = [row for row in bench.live.encode(items.texts) if row is not None]
+        expected = [row.features for row in bench.live.encode(items.texts) if row is not None]
         np.testing.assert_allclose(items.features, expected, rtol=1e-6)
 
     expected_learner = uninterrupted(bench, numbers)
-    rows = bench.database.items(False).features
+    items = bench.database.items(False)
+    rows = Examples(items.features, bench.live.tokenise(items.texts))
     np.testing.assert_allclose(
         bench.learning.learner.logits(rows), expected_learner.logits(rows), rtol=1e-6, atol=1e-6
     )

@@ -166,3 +166,30 @@ def test_a_smaller_capacity_holds_at_once() -> None:
     assert buffer.counts() == {"a": 3, "b": 2}
     assert len(set(gone)) == 3
     assert buffer.shrink(random.Random(0)) == []
+
+
+def test_draws_are_half_balanced() -> None:
+    """A class comes as often as the root of how common it is in the stream."""
+    buffer = ReplayBuffer(100, seen={"a": 900, "b": 100})
+    for number in range(10):
+        buffer.offer(f"a{number}", "a", random.Random(number))
+    for number in range(5):
+        buffer.offer(f"b{number}", "b", random.Random(number))
+    drawn = Counter(buffer.draw(40_000, random.Random(1)))
+    roots = {"a": 910**0.5, "b": 105**0.5}
+    expected = {
+        name: 40_000 * roots[name[0]] / sum(roots.values()) / (10 if name[0] == "a" else 5)
+        for name in drawn
+    }
+
+    assert len(drawn) == 15
+    assert all(abs(count - expected[name]) < 0.1 * expected[name] for name, count in drawn.items())
+
+
+def test_nothing_is_drawn_from_an_empty_buffer() -> None:
+    """Also if it was emptied."""
+    buffer = ReplayBuffer(3)
+    buffer.offer("l", "a", random.Random(0))
+    buffer.remove("l")
+
+    assert buffer.draw(4, random.Random(0)) == []

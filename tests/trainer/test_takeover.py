@@ -25,6 +25,7 @@ from tests.trainer.labels import labelled, learned_numbers
 from tests.trainer.process import Deployment
 from tests.workers.processes import Fleet
 from trainer.database import Database
+from trainer.learners.base import Examples
 from trainer.learners.slda import StreamingLda
 
 QUICK = {
@@ -135,18 +136,18 @@ def test_killed_in_turns_every_label_is_learned_once(machines: Machines, tmp_pat
     eventually(lambda: leader.learned() == learned, "every label is live")
     code = leader.stop()
     with Database(leader.database) as database:
-        state = database.fact("learner")
+        state = database.learner_state()
         items = database.items(held_out=False)
         handled = sum(part.next - part.first for part in database.ranges())
     expected = StreamingLda()
     for label in ROOM_TYPES:
         expected.add_class(label)
-    expected.learn(items.features, items.labels)
+    expected.learn(Examples(items.features, [[]] * len(items.ids)), items.labels)
 
     assert code == 0
     assert event_ids(leader) == sorted(f"e-{n}" for n in range(machines.sent))
     assert handled == machines.sent
-    assert state is not None
+    assert state
     found = StreamingLda.from_state(state)
     assert found.prior() == expected.prior()
     np.testing.assert_allclose(found._means, expected._means, rtol=1e-9, atol=1e-9)

@@ -25,6 +25,7 @@ from tests.releases import ROOM_TYPES
 from tests.trainer.labels import labelled, learned_numbers
 from tests.trainer.process import Deployment
 from trainer.database import Database
+from trainer.learners.base import Examples
 from trainer.learners.slda import StreamingLda
 
 QUICK = {"release_interval_seconds": 0, "first_labels_per_class": 1, "replay_size": 100_000}
@@ -80,12 +81,12 @@ def test_killed_anywhere_every_label_is_learned_once(deployment: Deployment) -> 
     with Database(deployment.database) as database:
         rows = database._rows("SELECT event_id, label, held_out FROM labels")
         items = database.items(held_out=False)
-        state = database.fact("learner")
+        state = database.learner_state()
         handled = sum(part.next - part.first for part in database.ranges())
     learner = StreamingLda()
     for label in ROOM_TYPES:
         learner.add_class(label)
-    learner.learn(items.features, items.labels)
+    learner.learn(Examples(items.features, [[]] * len(items.ids)), items.labels)
 
     assert code == 0
     assert sorted((event.event_id, event.label) for event in topic.values()) == sorted(
@@ -93,7 +94,6 @@ def test_killed_anywhere_every_label_is_learned_once(deployment: Deployment) -> 
     )
     assert handled == sent == len(rows)
     assert len(items.ids) == expected
-    assert state is not None
     found = StreamingLda.from_state(state)
     for moments in ("_means", "_scatter"):
         np.testing.assert_allclose(

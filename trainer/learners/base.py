@@ -1,7 +1,8 @@
-"""What a learner is: it learns from features one mini-batch after another, and becomes a head."""
+"""What a learner is: it learns from examples one mini-batch after another, and becomes a head."""
 
-from collections.abc import Mapping, Sequence
-from typing import Protocol, Self
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,15 +11,53 @@ Features = NDArray[np.float32]
 Logits = NDArray[np.float64]
 
 
+class Example(NamedTuple):
+    """A text as a learner sees it: the encoder's features, float32 (dim,), and its token ids."""
+
+    features: Features
+    tokens: Sequence[int]
+
+
+@dataclass(frozen=True)
+class Examples:
+    """
+    Texts as learners see them.
+
+    Attributes:
+        features: What the encoder makes of them, float32 (texts, dim).
+        tokens: The token ids of each, special tokens included, without padding.
+    """
+
+    features: Features
+    tokens: Sequence[Sequence[int]]
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+    def __getitem__(self, rows: slice) -> "Examples":
+        return Examples(self.features[rows], self.tokens[rows])
+
+    @classmethod
+    def of(cls, rows: Iterable[Example]) -> "Examples":
+        """Put some texts together, one at least."""
+        features, tokens = zip(*rows, strict=True)
+        return cls(np.stack(features), tokens)
+
+
 class Learner(Protocol):
     """
-    An incremental learner on the encoder's features.
+    An incremental learner.
 
     Every learner is deterministic, bounded in memory, takes a class it has not seen at any time,
     and resumes from its state as if it had never stopped.
+
+    Attributes:
+        name: What `TRAINER_LEARNER` calls it.
+        rehearsal: How many examples of the replay buffer it wants to see with every mini-batch.
     """
 
     name: str
+    rehearsal: int
 
     @property
     def classes(self) -> list[str]:
@@ -29,35 +68,43 @@ class Learner(Protocol):
         """Make room for a label; nothing happens where it is known."""
         ...
 
-    def learn(self, features: Features, labels: Sequence[str]) -> None:
+    def learn(self, examples: Examples, labels: Sequence[str]) -> None:
         """
         Learn from a mini-batch.
 
         Args:
-            features: float32 (batch, dim).
-            labels: One a row; a new one becomes a class.
+            examples: What came.
+            labels: One for each; a new one becomes a class.
         """
+        ...
+
+    def rehearse(self, examples: Examples, labels: Sequence[str]) -> None:
+        """Learn once more from examples of the replay buffer; where `rehearsal` is 0, nothing."""
         ...
 
     def expect(self, counts: Mapping[str, int]) -> None:
         """Say how common each class is in the stream, where the learner was fed otherwise."""
         ...
 
-    def logits(self, features: Features) -> Logits:
-        """Score float32 (batch, dim): float64 (batch, classes), softmax of which are scores."""
+    def logits(self, examples: Examples) -> Logits:
+        """Score examples: float64 (examples, classes), softmax of which are scores."""
         ...
 
     def prior(self) -> list[float]:
         """The stream's share of each class, as it is inside the logits."""
         ...
 
-    def state(self) -> bytes:
-        """Everything that was learned."""
+    def state(self) -> dict[str, bytes]:
+        """Everything that was learned, in parts."""
+        ...
+
+    def changes(self) -> dict[str, bytes]:
+        """The parts of `state()` that differ from those at the last call, or at the beginning."""
         ...
 
     @classmethod
-    def from_state(cls, state: bytes) -> Self:
-        """Resume from `state()`."""
+    def from_state(cls, state: Mapping[str, bytes]) -> Self:
+        """Resume from `state()`, or from what `changes()` has made of it."""
         ...
 
     def head(self) -> bytes:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer.heads import linear_head
-from trainer.learners.base import Features, Logits
+from trainer.learners.base import Examples, Logits
 
 Matrix = NDArray[np.float64]
 
@@ -46,12 +46,14 @@ class StreamingLda:
 
     Example:
         >>> learner = StreamingLda()
-        >>> learner.learn(np.eye(2, dtype=np.float32), ["Private room", "Shared room"])
-        >>> learner.logits(np.eye(2, dtype=np.float32)).argmax(axis=1).tolist()
+        >>> listings = Examples(np.eye(2, dtype=np.float32), [[101, 102], [101, 102]])
+        >>> learner.learn(listings, ["Private room", "Shared room"])
+        >>> learner.logits(listings).argmax(axis=1).tolist()
         [0, 1]
     """
 
     name = "slda"
+    rehearsal = 0  # its moments are exact: nothing is forgotten
 
     def __init__(self) -> None:
         self._classes: list[str] = []
@@ -60,6 +62,7 @@ class StreamingLda:
         self._means: Matrix = np.zeros((0, 0))  # (classes, dim)
         self._scatter: Matrix = np.zeros((0, 0))  # (dim, dim), sum over classes
         self._discriminant: tuple[Matrix, Matrix] | None = None
+        self._changed = True
 
     @property
     def classes(self) -> list[str]:
@@ -74,10 +77,11 @@ class StreamingLda:
         self._counts.append(0)
         self._expected.append(0)
         self._means = np.vstack([self._means, np.zeros((1, self._means.shape[1]))])
-        self._discriminant = None
+        self._moved()
 
-    def learn(self, features: Features, labels: Sequence[str]) -> None:
-        """Learn from a mini-batch: features float32 (batch, dim), one label a row."""
+    def learn(self, examples: Examples, labels: Sequence[str]) -> None:
+        """Learn from a mini-batch."""
+        features = examples.features
         self._widen(features.shape[1])
         rows_by_label: dict[str, list[int]] = {}
         for row, label in enumerate(labels):
@@ -85,17 +89,21 @@ class StreamingLda:
         for label, rows in rows_by_label.items():
             self.add_class(label)
             self._merge(self._classes.index(label), features[rows].astype(np.float64))
-        self._discriminant = None
+        self._moved()
+
+    def rehearse(self, examples: Examples, labels: Sequence[str]) -> None:
+        """Nothing: it would count them twice."""
 
     def expect(self, counts: Mapping[str, int]) -> None:
         """Say how common each class is in the stream, where the learner was fed otherwise."""
         for label in counts:
             self.add_class(label)
         self._expected = [counts.get(label, 0) for label in self._classes]
-        self._discriminant = None
+        self._moved()
 
-    def logits(self, features: Features) -> Logits:
-        """Score float32 (batch, dim): float64 (batch, classes)."""
+    def logits(self, examples: Examples) -> Logits:
+        """Score examples: float64 (examples, classes)."""
+        features = examples.features
         weights, bias = self._solve(features.shape[1])
         scores: Logits = features.astype(np.float64) @ weights + bias
         return scores
@@ -105,24 +113,28 @@ class StreamingLda:
         total = max(1, sum(self._expected))
         return [count / total for count in self._expected]
 
-    def state(self) -> bytes:
+    def state(self) -> dict[str, bytes]:
         """Everything that was learned; of the symmetric scatter one triangle is kept."""
         dimensions = self._means.shape[1]
-        return msgspec.msgpack.encode(
-            _State(
-                classes=self._classes,
-                dimensions=dimensions,
-                counts=self._counts,
-                expected=self._expected,
-                means=self._means.tobytes(),
-                scatter=self._scatter[np.triu_indices(dimensions)].tobytes(),
-            )
+        state = _State(
+            classes=self._classes,
+            dimensions=dimensions,
+            counts=self._counts,
+            expected=self._expected,
+            means=self._means.tobytes(),
+            scatter=self._scatter[np.triu_indices(dimensions)].tobytes(),
         )
+        return {self.name: msgspec.msgpack.encode(state)}
+
+    def changes(self) -> dict[str, bytes]:
+        """The state, if it changed since the last call."""
+        changed, self._changed = self._changed, False
+        return self.state() if changed else {}
 
     @classmethod
-    def from_state(cls, state: bytes) -> Self:
+    def from_state(cls, state: Mapping[str, bytes]) -> Self:
         """Resume from `state()`."""
-        stored = msgspec.msgpack.decode(state, type=_State)
+        stored = msgspec.msgpack.decode(state[cls.name], type=_State)
         learner = cls()
         learner._classes = list(stored.classes)
         learner._counts = list(stored.counts)
@@ -132,12 +144,17 @@ class StreamingLda:
         upper = np.zeros((stored.dimensions, stored.dimensions))
         upper[np.triu_indices(stored.dimensions)] = np.frombuffer(stored.scatter)
         learner._scatter = upper + np.triu(upper, 1).T
+        learner._changed = False
         return learner
 
     def head(self) -> bytes:
         """The learner as an ONNX head: one linear layer."""
         weights, bias = self._solve(self._means.shape[1])
         return linear_head(weights.astype(np.float32), bias.astype(np.float32))
+
+    def _moved(self) -> None:
+        self._discriminant = None
+        self._changed = True
 
     def _widen(self, dimensions: int) -> None:
         """Take the width of the features from the first of them."""

@@ -8,19 +8,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from artefacts.graphs import Encoder, Head
+from artefacts.graphs import Encoder, Head, padded
 from artefacts.manifest import ENCODER, TOKENIZER
 from artefacts.tokenisation import Tokenizer
 from trainer.base_import import import_base
 from trainer.learners import LEARNERS
-from trainer.learners.base import Features
+from trainer.learners.base import Examples
 
 FILE = Path(__file__).resolve().parents[4] / "shared" / "data" / "listings" / "nyc.csv.gz"
 LEARNED, JUDGED = 500, 250
 
 
 @pytest.fixture(scope="module")
-def listings() -> tuple[Features, list[str]]:
+def listings() -> tuple[Examples, list[str]]:
     """The first listings of New York whose hosts are not judged by, then some that are."""
     if not FILE.exists():
         pytest.skip(f"no real listings: {FILE} is not there")
@@ -32,23 +32,24 @@ def listings() -> tuple[Features, list[str]]:
     base = import_base("minilm", ["a", "b"], max_length=32)
     tokens = Tokenizer(base.parts[TOKENIZER], 32).encode([row["name"] for row in learned + judged])
     features = Encoder(base.parts[ENCODER]).of_tokens(tokens)
-    return features, [row["room_type"] for row in learned + judged]
+    examples = Examples(features, [text.ids for text in tokens])
+    return examples, [row["room_type"] for row in learned + judged]
 
 
 @pytest.mark.parametrize("name", LEARNERS)
-def test_it_learns_real_listings(name: str, listings: tuple[Features, list[str]]) -> None:
+def test_it_learns_real_listings(name: str, listings: tuple[Examples, list[str]]) -> None:
     """500 labels are far better than the commonest class, and the exported head says the same."""
-    features, labels = listings
+    examples, labels = listings
     learner = LEARNERS[name]()
     for start in range(0, LEARNED, 20):
         end = start + 20
-        learner.learn(features[start:end], labels[start:end])
-    expected = learner.logits(features[LEARNED:])
+        learner.learn(examples[start:end], labels[start:end])
+    judged = examples[LEARNED:]
+    expected = learner.logits(judged)
     answers = [learner.classes[index] for index in expected.argmax(axis=1)]
     truth = labels[LEARNED:]
     accuracy = np.mean([a == t for a, t in zip(answers, truth, strict=True)])
-    ids = np.ones((JUDGED, 1), np.int64)
-    logits, _ = Head(learner.head())(features[LEARNED:], ids, ids)
+    logits, _ = Head(learner.head())(judged.features, *padded(judged.tokens))
 
     assert accuracy > max(0.7, Counter(truth).most_common(1)[0][1] / JUDGED + 0.1)
     assert (np.abs(logits - expected) / np.maximum(1, np.abs(expected))).max() < 1e-4
