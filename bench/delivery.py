@@ -282,11 +282,11 @@ def main() -> None:
     parser.add_argument("--events", type=int, default=60_000)
     parser.add_argument("--payload-bytes", type=int, default=200)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--windows", type=int, nargs="+", default=[256, 1000])
+    parser.add_argument("--windows", type=int, nargs="+", default=[256, 2048])
     parser.add_argument("--json", type=Path, help="write the figures to this file")
     given = parser.parse_args()
     ways = [
-        Way(PLAIN, 1000),
+        Way(PLAIN, 2048),
         *(Way(name, window) for name in (TRANSACTIONAL, FAUST) for window in given.windows),
     ]
     about: dict[str, str | int | float] = {

@@ -1,8 +1,7 @@
 """The shapes that both services move: a message as it came in, a message to send."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from schemas.codec import SCHEMA_HEADER
 
@@ -12,8 +11,7 @@ DEAD_PREFIX = "dead-"
 """What the headers that say why a message died begin with."""
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     """
     A message as the broker holds it.
 
@@ -37,8 +35,7 @@ class Record:
     timestamp_ms: int
 
 
-@dataclass(frozen=True, slots=True)
-class Outbound:
+class Outbound(NamedTuple):
     """A message to send. `topic` is the name on the broker, prefix included."""
 
     topic: str
@@ -49,8 +46,10 @@ class Outbound:
     @property
     def most_bytes(self) -> int:
         """It takes no more on the wire."""
-        headers = sum(4 * len(name) + len(value) + 20 for name, value in self.headers)
-        return len(self.key or b"") + len(self.value or b"") + headers + 100
+        size = len(self.key or b"") + len(self.value or b"") + 100
+        for name, value in self.headers:
+            size += 4 * len(name) + len(value) + 20
+        return size
 
 
 def forwarded(headers: HeaderTuple) -> HeaderTuple:

@@ -62,7 +62,7 @@ class WorkerSettings(Settings):
     ] = 0.5
     max_window: Annotated[
         int, Field(ge=1, le=4096, description="The most events of one window.")
-    ] = 256
+    ] = 2048
     review_share: Annotated[
         float,
         Field(

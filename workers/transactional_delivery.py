@@ -18,11 +18,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import structlog
-from kafka import KafkaConsumer, KafkaProducer
+from kafka import KafkaConsumer
 from kafka.errors import (
     FencedInstanceIdError,
     InvalidProducerEpochError,
     KafkaError,
+    KafkaTimeoutError,
     MessageSizeTooLargeError,
     ProducerFencedError,
 )
@@ -44,6 +45,7 @@ from workers.metrics import WorkerMetrics
 from workers.pipeline import Answer
 from workers.settings import WorkerSettings
 from workers.window import WindowSize
+from workers.window_producer import WindowProducer
 
 _log = structlog.get_logger(__name__)
 
@@ -205,7 +207,7 @@ class _Session:
         self._positions_of: tuple[str, int] = "", -1  # member and generation
         self._topic = Topic.LISTINGS.named(prefix)
         identity = re.sub(r"[^A-Za-z0-9._-]", "-", f"{group}-{settings.slot}")
-        self._producer = KafkaProducer(
+        self._producer = WindowProducer(
             **kafka_arguments(kafka),
             acks="all",
             transactional_id=identity,
@@ -213,6 +215,7 @@ class _Session:
             max_block_ms=_DELIVERY_SECONDS * 1000,
             max_request_size=MAX_REQUEST_BYTES,
             batch_size=_BATCH_BYTES,
+            metrics_enabled=False,
         )
         try:
             # First: it ends what a dead self has left open, and with it the wait for its offsets.
@@ -230,6 +233,7 @@ class _Session:
                 session_timeout_ms=int(settings.session_timeout_seconds * 1000),
                 heartbeat_interval_ms=int(settings.session_timeout_seconds * 250),
                 fetch_max_wait_ms=50,
+                metrics_enabled=False,
             )
         except BaseException:
             self._producer.close(timeout=_CLOSE_SECONDS)
@@ -318,22 +322,22 @@ class _Session:
         """
         producer = self._producer
         producer.begin_transaction()
-        sent = [
-            producer.send(
-                message.topic, key=message.key, value=message.value, headers=list(message.headers)
-            )
-            for message in messages
-        ]
+        sent = producer.send_all(messages)
         producer.flush(timeout=_DELIVERY_SECONDS)
+        failed = [
+            (message, confirmation.exception)
+            for message, confirmation in zip(messages, sent, strict=True)
+            if not confirmation.succeeded()
+        ]
         refused = [
             message.most_bytes
-            for message, confirmation in zip(messages, sent, strict=True)
-            if isinstance(confirmation.exception, MessageSizeTooLargeError)
+            for message, error in failed
+            if isinstance(error, MessageSizeTooLargeError)
         ]
         if refused:
             raise _Refused(min(refused))
-        for confirmation in sent:
-            confirmation.get(timeout=_DELIVERY_SECONDS)
+        for _, error in failed:
+            raise error or KafkaTimeoutError("The brokers did not confirm a message.")
         producer.send_offsets_to_transaction(_following(records), membership)
         producer.commit_transaction()
 

@@ -127,7 +127,11 @@ def test_a_worker_that_slept_in_a_rebalance_goes_on_where_the_other_was(
 def test_whatever_comes_in_has_one_result_and_sigterm_drains(
     fleet: Fleet, kafka_settings: KafkaSettings, topics: str
 ) -> None:
-    """Answers, dead letters and tombstones are committed together, answers of a listing in order."""
+    """
+    Answers, dead letters and tombstones are committed together, answers of a listing in order.
+
+    Those of a key are in the partition of its listings, as with any other producer.
+    """
     at = datetime.now(UTC)
     broken = [
         broken_message(error, Listing("l-1", "Loft"), "e-x", at)
@@ -148,6 +152,9 @@ def test_whatever_comes_in_has_one_result_and_sigterm_drains(
     assert code == ExitCode.DONE
     assert repeats(kafka_settings, topics, places) == 0
     assert {(x.partition, x.offset) for x in map(read_dead_letter, letters)} == set(dead[:3])
+    assert all(
+        x.input.partition == r.partition for x, r in zip(answers(records), records, strict=True)
+    )
     for listing in {answer.listing_id for answer in answers(records)}:
         events = [x.event_id for x in answers(records) if x.listing_id == listing]
         assert events == sorted(events, key=lambda name: int(name.removeprefix("e-")))

@@ -3,7 +3,6 @@
 import itertools
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -198,7 +197,7 @@ def test_the_description_counts_too(classifier: Classifier) -> None:
 def test_headers_travel_and_the_schema_is_the_outputs_own(doubtful: Classifier) -> None:
     """A trace goes on through answer and review request; neither claims to be a listing event."""
     record = good("Loft")
-    record = replace(record, headers=(TRACE, *record.headers, ("x", b"1"), ("x", b"2")))
+    record = record._replace(headers=(TRACE, *record.headers, ("x", b"1"), ("x", b"2")))
     classified, review = run([record], doubtful).outcomes[0].messages
 
     assert (classified.headers) == (
@@ -212,7 +211,7 @@ def test_headers_travel_and_the_schema_is_the_outputs_own(doubtful: Classifier) 
 
 def test_the_key_is_the_listing_whatever_the_producer_chose(classifier: Classifier) -> None:
     """Readers find all answers of a listing in one partition."""
-    record = replace(good("Loft", "l-7"), key=None)
+    record = good("Loft", "l-7")._replace(key=None)
 
     assert run([record], classifier).outcomes[0].messages[0].key == b"l-7"
 
@@ -255,7 +254,7 @@ def test_none_or_all_can_be_asked(classifier: Classifier, share: float, asked: i
 def test_a_dead_letter_keeps_the_original(classifier: Classifier, error: str) -> None:
     """Key, bytes and headers are as they came in; ours say what is wrong and where it was."""
     record = broken(error, offset=4)
-    record = replace(record, key=b"\xff\x00", headers=(TRACE, *record.headers))
+    record = record._replace(key=b"\xff\x00", headers=(TRACE, *record.headers))
     outcome = run([record], classifier).outcomes[0]
     dead = read_dead_letter(letter(outcome.messages[0]))
 
@@ -276,7 +275,7 @@ def test_a_dead_letter_that_is_too_large_is_cut_but_says_where_it_was(
     classifier: Classifier,
 ) -> None:
     """Headers of others go, ours stay, and what is left is refused again if it is sent back."""
-    record = replace(broken("too_large", offset=4), value=b"x" * 200_000, headers=(TRACE,))
+    record = broken("too_large", offset=4)._replace(value=b"x" * 200_000, headers=(TRACE,))
     cut = shortened(run([record], classifier).outcomes[0].messages[0])
     dead = read_dead_letter(letter(cut))
 
@@ -290,7 +289,7 @@ def test_a_dead_letter_that_is_too_large_is_cut_but_says_where_it_was(
 def test_an_answer_that_is_too_large_loses_only_headers(classifier: Classifier) -> None:
     """Its input carried a megabyte of headers: the answer itself can still be read."""
     record = good("Loft")
-    record = replace(record, headers=(*record.headers, ("x", b"x" * 1_000_000)))
+    record = record._replace(headers=(*record.headers, ("x", b"x" * 1_000_000)))
     whole = run([record], classifier).outcomes[0].messages[0]
 
     assert shortened(whole).value == whole.value
@@ -310,7 +309,7 @@ def test_a_review_request_of_the_largest_event_can_be_read(doubtful: Classifier)
     description = "ñ" * 20_000
     record = good('"' * 2000, description=description)
     padding = {**json.loads(record.value or b"{}"), "unknown": "x" * 15_000}
-    record = replace(record, value=json.dumps(padding, ensure_ascii=False).encode())
+    record = record._replace(value=json.dumps(padding, ensure_ascii=False).encode())
     outcome = run([record], doubtful).outcomes[0]
 
     assert len(record.value or b"") < 64 * 1024
