@@ -40,7 +40,7 @@ from runtime.settings import KafkaSettings
 from runtime.topics import create_topics
 from runtime.watchdog import Watchdog
 from schemas.topics import Topic
-from workers.faust_delivery import FaustDelivery
+from workers.faust_delivery import MOST_EVENTS, FaustDelivery
 from workers.metrics import WorkerMetrics
 from workers.pipeline import Outcome, Window
 from workers.settings import WorkerSettings
@@ -287,7 +287,8 @@ def main() -> None:
     given = parser.parse_args()
     ways = [
         Way(PLAIN, 2048),
-        *(Way(name, window) for name in (TRANSACTIONAL, FAUST) for window in given.windows),
+        *(Way(TRANSACTIONAL, window) for window in given.windows),
+        Way(FAUST, MOST_EVENTS),
     ]
     about: dict[str, str | int | float] = {
         "events": given.events,

@@ -61,7 +61,12 @@ class WorkerSettings(Settings):
         Field(gt=0, le=60, description="How long one window may take; its size follows from it."),
     ] = 0.5
     max_window: Annotated[
-        int, Field(ge=1, le=4096, description="The most events of one window.")
+        int,
+        Field(
+            ge=1,
+            le=4096,
+            description="The most events of one window; at-least-once takes up to 256.",
+        ),
     ] = 2048
     review_share: Annotated[
         float,
