@@ -61,10 +61,17 @@ def test_whatever_is_sent_is_handled_once(
 
     assert code == ExitCode.DONE
     assert all(audit.whole for audit in audits), audits
-    assert sum(audit.answered for audit in audits) == done["classified"] >= kinds["valid"]
-    assert sum(audit.dead for audit in audits) == done["dead"]
-    assert sum(audit.skipped for audit in audits) == done["skipped"] == kinds["tombstone"]
-    assert sum(done.values()) == COUNT
+    # Some say that they were sent in 1970, and in a long run retention deletes those that stand first.
+    gone = sum(audit.first for audit in audits)
+    found = {
+        "classified": sum(audit.answered for audit in audits),
+        "dead": sum(audit.dead for audit in audits),
+        "skipped": sum(audit.skipped for audit in audits),
+    }
+    assert sum(found.values()) + gone == sum(done.values()) == COUNT
+    assert all(0 <= done[kind] - found[kind] <= gone for kind in found)
+    assert done["classified"] >= kinds["valid"]
+    assert done["skipped"] == kinds["tombstone"]
     assert grown < MOST_GROWTH_BYTES
     ours = [line for line in lines if "logger" not in line]  # libraries grumble on a busy machine
     assert [line for line in ours if line["level"] in ("error", "critical")] == []
