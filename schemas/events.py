@@ -188,7 +188,10 @@ class ReleaseAnnouncement(Event, frozen=True, kw_only=True):
 
     channel: Annotated[
         Literal["live", "shadow", "canary"],
-        Meta(description="live: the release that answers. shadow and canary are not served yet."),
+        Meta(
+            description="live: the release that answers. canary: one that answers a share of the "
+            "listings in its place. shadow: one whose answers go to `classified.shadow`."
+        ),
     ]
     release: ReleaseId
     manifest_digest: Annotated[
@@ -201,12 +204,19 @@ class ReleaseAnnouncement(Event, frozen=True, kw_only=True):
     ]
     store: Annotated[str, Meta(description="Address of the store, such as file:///var/lib/x.")]
     share: Annotated[
-        float, Meta(ge=0, le=1, description="The share of listings that the channel answers.")
+        float,
+        Meta(
+            ge=0,
+            le=1,
+            description="The share of listings that the channel answers, by a hash of the listing id; 0 "
+            "ends a shadow or a canary. The live release answers what is left.",
+        ),
     ] = 1.0
     pinned: Annotated[
         bool,
         Meta(
-            description="An operator chose it: the trainer announces nothing newer until unpinned."
+            description="An operator chose it: the trainer announces nothing newer on this channel "
+            "until it is unpinned."
         ),
     ] = False
     why: Annotated[str, Meta(max_length=1_000, description="The reason, in plain words.")]

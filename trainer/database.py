@@ -64,7 +64,7 @@ CREATE INDEX items_by_age ON items (held_out, seq);
 CREATE TABLE candidates (
     release TEXT PRIMARY KEY,
     created_at TEXT NOT NULL,
-    outcome TEXT NOT NULL,          -- announced or refused
+    outcome TEXT NOT NULL,          -- announced, refused, challenger or dropped
     last_seq INTEGER NOT NULL,      -- the last label that it learned
     manifest BLOB NOT NULL
 );
@@ -318,6 +318,10 @@ class Database:
             "(SELECT max(release) FROM candidates WHERE outcome = 'announced')",
             (_CANDIDATES_KEPT,),
         )
+
+    def settle_candidate(self, release: str, outcome: str) -> None:
+        """Note what became of a challenger."""
+        self._sql.execute("UPDATE candidates SET outcome = ? WHERE release = ?", (outcome, release))
 
     def last_seq_announced(self) -> int:
         """The last label in the newest release that was announced; 0 if there is none."""
