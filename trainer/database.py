@@ -239,9 +239,13 @@ class Database:
         ((last,),) = self._rows("SELECT max(seq) FROM labels WHERE NOT held_out")
         return int(last or 0)
 
-    def arrivals_since(self, seq: int) -> list[int]:
-        """When the learned labels after this number arrived, in milliseconds since 1970."""
-        rows = self._rows("SELECT arrived_ms FROM labels WHERE seq > ? AND NOT held_out", seq)
+    def arrivals(self, after: int, until: int) -> list[int]:
+        """When the learned labels of these numbers arrived, in milliseconds since 1970."""
+        rows = self._rows(
+            "SELECT arrived_ms FROM labels WHERE seq > ? AND seq <= ? AND NOT held_out",
+            after,
+            until,
+        )
         return [row[0] for row in rows]
 
     def put_item(self, seq: int, held_out: bool, label: Label, features: Floats) -> None:
@@ -322,6 +326,11 @@ class Database:
     def settle_candidate(self, release: str, outcome: str) -> None:
         """Note what became of a challenger."""
         self._sql.execute("UPDATE candidates SET outcome = ? WHERE release = ?", (outcome, release))
+
+    def last_seq_of(self, release: str) -> int:
+        """The last label in a candidate; 0 for a release that is none."""
+        rows = self._rows("SELECT last_seq FROM candidates WHERE release = ?", release)
+        return int(rows[0][0]) if rows else 0
 
     def last_seq_announced(self) -> int:
         """The last label in the newest release that was announced; 0 if there is none."""

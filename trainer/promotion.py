@@ -120,7 +120,8 @@ class Promotion:
         self._following.is_ours(live)
         self._learning.follow(live)
         if move.kind == "promote":
-            self._publishing.measure_label_to_live()
+            last_seq = self._database.last_seq_of(move.announcement.release)
+            self._publishing.measure_label_to_live(last_seq)
             self._contest.put_on_probation(False)
         self._contest.lives(live, proved=move.kind == "promote")
 

@@ -263,7 +263,7 @@ class Publishing:
         )
         announcement = self.say(announcement)
         if channel == "live":
-            self.measure_label_to_live()
+            self.measure_label_to_live(last_seq)
         outcome = "announced" if channel == "live" else "challenger"
         with self._database.transaction():
             self._database.add_candidate(manifest, outcome, last_seq)
@@ -278,10 +278,10 @@ class Publishing:
         )
         return LiveRelease(announcement, candidate)
 
-    def measure_label_to_live(self) -> None:
-        """Measure how long the labels took that are in the live release and in none before it."""
+    def measure_label_to_live(self, last_seq: int) -> None:
+        """Measure how long the labels up to a number took that no live release had before."""
         now_ms = time.time() * 1000
-        for arrived_ms in self._database.arrivals_since(self._database.last_seq_announced()):
+        for arrived_ms in self._database.arrivals(self._database.last_seq_announced(), last_seq):
             self._metrics.label_to_live_seconds.observe(max(0.0, (now_ms - arrived_ms) / 1000))
 
     def _note(self, release: str) -> None:
