@@ -9,8 +9,9 @@ import contextlib
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import msgspec
 import numpy as np
@@ -70,6 +71,7 @@ CREATE TABLE candidates (
     last_seq INTEGER NOT NULL,      -- the last label that it learned
     manifest BLOB NOT NULL
 );
+CREATE TABLE drifts (number INTEGER PRIMARY KEY, event BLOB NOT NULL);
 """
 _SELECT_ITEMS = "SELECT listing_id, text, label, domain, features FROM items"
 _CANDIDATES_KEPT = 1_000
@@ -84,6 +86,15 @@ class Items:
     labels: list[str]
     domains: list[str]
     features: Floats
+
+
+class Outcome(NamedTuple):
+    """What was predicted for a label, of a listing of some domain."""
+
+    domain: str
+    label: str
+    predicted: str
+    labelled_at: datetime
 
 
 class Database:
@@ -348,6 +359,32 @@ class Database:
         """The last label in the newest release that was announced; 0 if there is none."""
         ((last,),) = self._rows("SELECT max(last_seq) FROM candidates WHERE outcome = 'announced'")
         return int(last or 0)
+
+    def outcomes(self, count: int) -> list[Outcome]:
+        """What was predicted for the last labels for which something was, oldest first."""
+        rows = self._rows(
+            "SELECT domain, label, predicted, labelled_at FROM labels WHERE predicted IS NOT NULL "
+            "ORDER BY seq DESC LIMIT ?",
+            count,
+        )
+        return [
+            Outcome(domain, label, predicted, datetime.fromisoformat(at))
+            for domain, label, predicted, at in reversed(rows)
+        ]
+
+    def add_drift(self, number: int, event: bytes) -> None:
+        """Keep that the stream has changed."""
+        self._sql.execute("INSERT INTO drifts VALUES (?, ?)", (number, event))
+
+    def drifts(self) -> int:
+        """How often the stream has changed."""
+        ((count,),) = self._rows("SELECT count(*) FROM drifts")
+        return int(count)
+
+    def last_drift(self) -> bytes | None:
+        """The last change of the stream."""
+        rows = self._rows("SELECT event FROM drifts ORDER BY number DESC LIMIT 1")
+        return bytes(rows[0][0]) if rows else None
 
     def _rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
         with translated(self._path):

@@ -82,6 +82,17 @@ class TrainerMetrics:
             ["outcome"],
             registry=self.registry,
         )
+        self.drifts = Counter(
+            "roomstream_trainer_drifts",
+            "How often the prequential error of a domain rose for good, by what has seen it.",
+            ["detector"],
+            registry=self.registry,
+        )
+        self.drift_pending = Gauge(
+            "roomstream_trainer_drift_pending",
+            "1 while nothing was done yet about the last of them.",
+            registry=self.registry,
+        )
         self.pairs = Gauge(
             "roomstream_trainer_compared_labels",
             "Labels on which two releases were compared, the challenger with the live one (duel) or the "
@@ -155,7 +166,10 @@ class TrainerMetrics:
         for gate in ("enough_labels", "accuracy", "recall"):
             for outcome in ("passed", "failed"):
                 self.gates.labels(gate, outcome)
-        for outcome in ("promoted", "dropped", "rolled_back"):
-            self.promotions.labels(outcome)
-        for outcome in ("kept", "failed", "damaged"):
-            self.snapshots.labels(outcome)
+        for counter, values in (
+            (self.drifts, ("HDDM_W", "Page-Hinkley")),
+            (self.promotions, ("promoted", "dropped", "rolled_back")),
+            (self.snapshots, ("kept", "failed", "damaged")),
+        ):
+            for value in values:
+                counter.labels(value)

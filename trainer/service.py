@@ -1,6 +1,7 @@
 """Run the trainer: poll, learn, follow releases, publish."""
 
 import threading
+from collections.abc import Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 
@@ -19,10 +20,11 @@ from schemas.topics import Topic
 from trainer.contest import Contest
 from trainer.database import Database
 from trainer.dead_letters import DeadLetters
+from trainer.drift import Drift
 from trainer.following import Following
 from trainer.inbox import Inbox
 from trainer.leadership import Leadership
-from trainer.learning import Learning
+from trainer.learning import Encoded, Learning
 from trainer.live import Releases
 from trainer.lock import DatabaseLock
 from trainer.metrics import TrainerMetrics
@@ -86,6 +88,12 @@ def run_trainer(kafka: KafkaSettings, shared: SharedSettings, trainer: TrainerSe
             database.reads(topic, identity)
         letters = stack.enter_context(closing(DeadLetters(kafka)))
         contest = Contest(database, trainer, releases, metrics, live)
+        drift = Drift(database, metrics)
+
+        def observe(labelled: Encoded, predicted: Sequence[str | None], encoding: str) -> None:
+            contest.observe(labelled, encoding)
+            drift.observe(labelled, predicted)
+
         learning = Learning(
             database,
             trainer,
@@ -93,7 +101,7 @@ def run_trainer(kafka: KafkaSettings, shared: SharedSettings, trainer: TrainerSe
             live,
             letters.deliver,
             metrics,
-            contest.observe,
+            observe,
         )
         publishing = Publishing(kafka, shared, trainer, database, releases, metrics, epoch)
         promotion = Promotion(trainer, database, contest, publishing, following, learning, metrics)

@@ -67,7 +67,7 @@ class Desk:
             live,
             lambda _: None,
             self.metrics,
-            self.contest.observe,
+            lambda labelled, _, encoding: self.contest.observe(labelled, encoding),
         )
         self.publishing = Publishing(
             self.kafka,
