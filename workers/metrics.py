@@ -1,5 +1,6 @@
 """What a worker tells Prometheus. docs/metrics.md explains every one."""
 
+import math
 from collections import Counter as Counted
 from collections.abc import Mapping
 
@@ -105,6 +106,19 @@ class WorkerMetrics:
             ["channel", "outcome"],
             registry=self.registry,
         )
+        self.feature_distance = Gauge(
+            "roomstream_worker_feature_distance_ratio",
+            "How far the last listings are from those that this worker saw first with this encoder: the "
+            "largest Kolmogorov-Smirnov distance on a principal component of features.",
+            registry=self.registry,
+        )
+        self.feature_chance = Gauge(
+            "roomstream_worker_feature_chance_ratio",
+            "The chance of such a distance on any component if nothing has changed; not a number before "
+            "there is enough to compare.",
+            registry=self.registry,
+        )
+        self.feature_chance.set(math.nan)
         self._lags: set[int] = set()
         self._show_zeros()
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from artefacts.graphs import Floats
 from runtime.records import Outbound, Record
 from workers.trials import Challenger, Trial
 
@@ -46,6 +47,7 @@ class Window:
         padded_tokens: Tokens through the encoder, padding included.
         live: What the live release did.
         trials: What each challenger did.
+        features: Of some listings that the live release answered, each float32 (listings, dim).
     """
 
     release: str = ""
@@ -55,6 +57,7 @@ class Window:
     padded_tokens: int = 0
     live: Trial = field(default_factory=Trial)
     trials: dict[Challenger, Trial] = field(default_factory=dict)
+    features: list[Floats] = field(default_factory=list)
 
     def tried(self) -> Counter[tuple[str, str]]:
         """How many listings challengers took, by channel and outcome."""

@@ -29,6 +29,9 @@ from schemas.topics import Topic
 from workers.outcomes import Outcome, Window
 from workers.trials import Challenger, Trial
 
+_SAMPLED = 16
+"""Of so many listings of a window, features are looked at for drift: a share under load, else all."""
+
 
 @dataclass(frozen=True, eq=False)
 class _Item:
@@ -194,6 +197,7 @@ class Pipeline:
         seconds["infer"] = seconds.get("infer", 0) + time.perf_counter() - tokenised
         window.real_tokens += inference.real_tokens
         window.padded_tokens += inference.padded_tokens
+        window.features.append(inference.features[:_SAMPLED])
         return tokens, inference
 
     def _classified(

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 import structlog
 
+from artefacts.manifest import ENCODER
 from runtime.health import Health, Port
 from runtime.permissions import permitted, worker_access
 from runtime.records import Record
@@ -20,6 +21,7 @@ from runtime.watchdog import Watchdog
 from schemas.errors import ExitCode
 from schemas.topics import Topic
 from workers.faust_delivery import FaustDelivery
+from workers.feature_drift import FeatureDrift
 from workers.live_model import LiveModel
 from workers.metrics import WorkerMetrics
 from workers.outcomes import Window
@@ -67,6 +69,7 @@ def _serve(kafka: KafkaSettings, shared: SharedSettings, worker: WorkerSettings)
         model = retry(lambda: _model(kafka, shared, worker, metrics, health), stop, wait)
         stack.enter_context(closing(model))
         model.start(wait, stop)
+        features = FeatureDrift(shared.cache, metrics)
         pipeline = Pipeline(prefix, worker.review_share)
 
         def answer(records: Sequence[Record]) -> Window:
@@ -75,6 +78,7 @@ def _serve(kafka: KafkaSettings, shared: SharedSettings, worker: WorkerSettings)
             rivals = model.challengers.beside(live.manifest.release)
             window = pipeline.run(records, live, datetime.now(UTC), rivals)
             model.challengers.judge(window.live, window.trials)
+            features.observe(live.manifest.blobs[ENCODER].digest, window.features)
             return window
 
         _log.info("serving", delivery=worker.delivery, group=group, port=port.port)
