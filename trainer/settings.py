@@ -98,10 +98,9 @@ class TrainerSettings(Settings):
     promotion: Annotated[
         Literal["direct", "shadow", "canary"],
         Field(
-            description="What happens to a candidate that passes its gates. direct: it is live. shadow: "
-            "workers run it beside the live release; canary: they let it answer; on a share of the "
-            "listings, until labels show that it is not worse (then it is live) or that it is (then it "
-            "is dropped). While one is on trial, no other release is made."
+            description="Where a candidate goes that passes its gates. direct: it is live. shadow: beside "
+            "the live release, or canary: in its place, on a share of the listings, until labels promote "
+            "or drop it."
         ),
     ] = "direct"
     challenger_share: Annotated[
