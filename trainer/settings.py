@@ -98,9 +98,9 @@ class TrainerSettings(Settings):
     promotion: Annotated[
         Literal["direct", "shadow", "canary"],
         Field(
-            description="Where a candidate goes that passes its gates. direct: it is live. shadow: beside "
-            "the live release, or canary: in its place, on a share of the listings, until labels promote "
-            "or drop it."
+            description="Where a candidate goes that passes its gates. direct: it is live. shadow: "
+            "beside the live release, or canary: in its place, on a share of the listings, until labels "
+            "promote or drop it."
         ),
     ] = "direct"
     challenger_share: Annotated[
