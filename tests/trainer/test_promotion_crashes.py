@@ -21,7 +21,7 @@ from tests.trainer.labels import labelled
 from tests.trainer.process import Deployment
 
 ON_TRIAL = {"release_interval_seconds": 0, "promotion": "shadow", "promotion_margin": 0.05}
-KILLS = 4
+KILLS = 3
 
 
 @pytest.fixture
