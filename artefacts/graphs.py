@@ -191,7 +191,7 @@ class Encoders:
         capacity: How many stay in memory; the one used longest ago goes first.
     """
 
-    def __init__(self, capacity: int = 2) -> None:
+    def __init__(self, capacity: int = 3) -> None:
         self._capacity = capacity
         self._by_digest: OrderedDict[tuple[str, int], Encoder] = OrderedDict()
 

@@ -42,7 +42,7 @@ from runtime.watchdog import Watchdog
 from schemas.topics import Topic
 from workers.faust_delivery import MOST_EVENTS, FaustDelivery
 from workers.metrics import WorkerMetrics
-from workers.pipeline import Outcome, Window
+from workers.outcomes import Outcome, Window
 from workers.settings import WorkerSettings
 from workers.transactional_delivery import TransactionalDelivery
 

@@ -71,7 +71,7 @@ topics() {
 group="$prefix$worker_group"
 worker() {
     allow "$1" Read $(topics listings releases) --group "$group"
-    allow "$1" Write $(topics classified review dead)
+    allow "$1" Write $(topics classified classified.shadow review dead)
     allow "$1" Write --transactional-id "$group-" --resource-pattern-type prefixed # exactly-once
 }
 
@@ -82,7 +82,7 @@ trainer() {
 
 operator() {
     allow "$1" Create,Describe,DescribeConfigs \
-        $(topics listings classified review labelled deletions releases dead)
+        $(topics listings classified classified.shadow review labelled deletions releases dead)
     allow "$1" Read $(topics listings classified releases dead)
     allow "$1" Write $(topics listings labelled deletions releases dead) \
         --transactional-id "${prefix}roomstream-dead-replay"
@@ -95,7 +95,7 @@ upstream() {
 }
 
 reader() {
-    allow "$1" Read $(topics classified review) --group "$prefix$reader_group"
+    allow "$1" Read $(topics classified classified.shadow review) --group "$prefix$reader_group"
 }
 
 for ((i = 0; i < ${#users[@]}; i += 2)); do

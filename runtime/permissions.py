@@ -58,7 +58,8 @@ class Access:
 def worker_access(group: str) -> Access:
     """What a worker does, of either engine, whose consumer group is called so on the broker."""
     reads = dict.fromkeys((Topic.LISTINGS, Topic.RELEASES), ("Read",))
-    writes = dict.fromkeys((Topic.CLASSIFIED, Topic.REVIEW, Topic.DEAD), ("Write",))
+    results = (Topic.CLASSIFIED, Topic.SHADOW, Topic.REVIEW, Topic.DEAD)
+    writes = dict.fromkeys(results, ("Write",))
     return Access("the worker", reads | writes, {group: ("Read",)}, transactional_ids=f"{group}-")
 
 

@@ -51,6 +51,10 @@ Label = Annotated[
         description="A class of room, such as 'Private room'.",
     ),
 ]
+Language = Annotated[
+    str, Meta(max_length=35, description="BCP 47 tag such as 'es' or 'en-GB', if known.")
+]
+Source = Annotated[str, Meta(max_length=200, description="Where it came from, such as a city.")]
 Probability = Annotated[float, Meta(ge=0, le=1)]
 Scores = Annotated[
     dict[str, Probability],
@@ -89,17 +93,9 @@ class ListingEvent(Event, frozen=True, kw_only=True):
     listing_id: ListingId
     title: Title
     description: Description | None = None
-    language: (
-        Annotated[
-            str, Meta(max_length=35, description="BCP 47 tag such as 'es' or 'en-GB', if known.")
-        ]
-        | None
-    ) = None
+    language: Language | None = None
     occurred_at: Annotated[Timestamp, Meta(description="When it happened upstream.")]
-    source: (
-        Annotated[str, Meta(max_length=200, description="Where it came from, such as a city.")]
-        | None
-    ) = None
+    source: Source | None = None
 
 
 class InputPosition(Event, frozen=True, kw_only=True):
@@ -160,6 +156,8 @@ class LabelledEvent(Event, frozen=True, kw_only=True):
         Literal["person", "rule", "import"], Meta(description="Who or what gave the label.")
     ]
     propensity: Propensity | None = None
+    language: Language | None = None
+    source: Source | None = None
 
 
 class Feedback(Event, frozen=True, kw_only=True):
@@ -173,6 +171,8 @@ class Feedback(Event, frozen=True, kw_only=True):
     accepted: Annotated[bool, Meta(description="true: the label is right; false: it is wrong.")]
     labelled_at: Annotated[Timestamp, Meta(description="When the person said so.")]
     propensity: Propensity | None = None
+    language: Language | None = None
+    source: Source | None = None
 
 
 class Deletion(Event, frozen=True, kw_only=True):
@@ -188,7 +188,10 @@ class ReleaseAnnouncement(Event, frozen=True, kw_only=True):
 
     channel: Annotated[
         Literal["live", "shadow", "canary"],
-        Meta(description="live: the release that answers. shadow and canary are not served yet."),
+        Meta(
+            description="live: the release that answers. canary: one that answers a share of the "
+            "listings in its place. shadow: one whose answers go to `classified.shadow`."
+        ),
     ]
     release: ReleaseId
     manifest_digest: Annotated[
@@ -201,12 +204,19 @@ class ReleaseAnnouncement(Event, frozen=True, kw_only=True):
     ]
     store: Annotated[str, Meta(description="Address of the store, such as file:///var/lib/x.")]
     share: Annotated[
-        float, Meta(ge=0, le=1, description="The share of listings that the channel answers.")
+        float,
+        Meta(
+            ge=0,
+            le=1,
+            description="The share of listings that the channel answers, by a hash of the listing id; 0 "
+            "ends a shadow or a canary. The live release answers what is left.",
+        ),
     ] = 1.0
     pinned: Annotated[
         bool,
         Meta(
-            description="An operator chose it: the trainer announces nothing newer until unpinned."
+            description="An operator chose it: the trainer announces nothing newer on this channel "
+            "until it is unpinned."
         ),
     ] = False
     why: Annotated[str, Meta(max_length=1_000, description="The reason, in plain words.")]

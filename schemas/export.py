@@ -92,7 +92,7 @@ def asyncapi() -> Schema:
 
 
 def _events() -> list[type[Event]]:
-    return [event for spec in TOPICS for event in spec.events]
+    return list(dict.fromkeys(event for spec in TOPICS for event in spec.events))
 
 
 def _text(schema: Schema) -> str:

@@ -25,6 +25,7 @@ class Topic(StrEnum):
 
     LISTINGS = "listings"
     CLASSIFIED = "classified"
+    SHADOW = "classified.shadow"
     REVIEW = "review"
     LABELLED = "labelled"
     DELETIONS = "deletions"
@@ -80,6 +81,14 @@ TOPICS = (
         key="listing id",
         made_by="workers",
         doc="One answer per listing event.",
+    ),
+    TopicSpec(
+        Topic.SHADOW,
+        (Classification,),
+        key="listing id",
+        made_by="workers",
+        doc="What a release on channel shadow says of its share of the listings, to be looked at "
+        "beside `classified`. Nobody acts on it, and the audit does not count it.",
     ),
     TopicSpec(
         Topic.REVIEW,

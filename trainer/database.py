@@ -9,8 +9,9 @@ import contextlib
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import msgspec
 import numpy as np
@@ -43,6 +44,7 @@ CREATE TABLE labels (               -- one row per label event, never its text
     label TEXT NOT NULL,
     origin TEXT NOT NULL,
     propensity REAL,
+    domain TEXT NOT NULL,           -- source or else language; empty where neither is known
     labelled_at TEXT NOT NULL,
     arrived_ms INTEGER NOT NULL,
     topic TEXT NOT NULL,
@@ -58,18 +60,20 @@ CREATE TABLE items (                -- replay buffer and hold-out
     held_out INTEGER NOT NULL,
     text TEXT NOT NULL,
     label TEXT NOT NULL,
+    domain TEXT NOT NULL,
     features BLOB NOT NULL          -- float32 (dim,)
 );
 CREATE INDEX items_by_age ON items (held_out, seq);
 CREATE TABLE candidates (
     release TEXT PRIMARY KEY,
     created_at TEXT NOT NULL,
-    outcome TEXT NOT NULL,          -- announced or refused
+    outcome TEXT NOT NULL,          -- announced, refused, challenger or dropped
     last_seq INTEGER NOT NULL,      -- the last label that it learned
     manifest BLOB NOT NULL
 );
+CREATE TABLE drifts (number INTEGER PRIMARY KEY, event BLOB NOT NULL);
 """
-_SELECT_ITEMS = "SELECT listing_id, text, label, features FROM items"
+_SELECT_ITEMS = "SELECT listing_id, text, label, domain, features FROM items"
 _CANDIDATES_KEPT = 1_000
 
 
@@ -80,7 +84,17 @@ class Items:
     ids: list[str]
     texts: list[str]
     labels: list[str]
+    domains: list[str]
     features: Floats
+
+
+class Outcome(NamedTuple):
+    """What was predicted for a label, of a listing of some domain."""
+
+    domain: str
+    label: str
+    predicted: str
+    labelled_at: datetime
 
 
 class Database:
@@ -193,13 +207,14 @@ class Database:
         """Keep a label event; return its number, which grows with every label."""
         record = label.record
         cursor = self._sql.execute(
-            "INSERT INTO labels VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO labels VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 label.event_id,
                 label.listing_id,
                 label.label,
                 label.origin,
                 label.propensity,
+                label.domain,
                 label.labelled_at.isoformat(),
                 record.timestamp_ms,
                 record.topic,
@@ -239,16 +254,28 @@ class Database:
         ((last,),) = self._rows("SELECT max(seq) FROM labels WHERE NOT held_out")
         return int(last or 0)
 
-    def arrivals_since(self, seq: int) -> list[int]:
-        """When the learned labels after this number arrived, in milliseconds since 1970."""
-        rows = self._rows("SELECT arrived_ms FROM labels WHERE seq > ? AND NOT held_out", seq)
+    def arrivals(self, after: int, until: int) -> list[int]:
+        """When the learned labels of these numbers arrived, in milliseconds since 1970."""
+        rows = self._rows(
+            "SELECT arrived_ms FROM labels WHERE seq > ? AND seq <= ? AND NOT held_out",
+            after,
+            until,
+        )
         return [row[0] for row in rows]
 
     def put_item(self, seq: int, held_out: bool, label: Label, features: Floats) -> None:
         """Keep a listing for replay or judgement; it takes the place of an older version."""
         self._sql.execute(
-            "INSERT OR REPLACE INTO items VALUES (?, ?, ?, ?, ?, ?)",
-            (label.listing_id, seq, held_out, label.text, label.label, features.tobytes()),
+            "INSERT OR REPLACE INTO items VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (
+                label.listing_id,
+                seq,
+                held_out,
+                label.text,
+                label.label,
+                label.domain,
+                features.tobytes(),
+            ),
         )
 
     def put_features(self, listing_id: str, features: Floats) -> None:
@@ -319,10 +346,45 @@ class Database:
             (_CANDIDATES_KEPT,),
         )
 
+    def settle_candidate(self, release: str, outcome: str) -> None:
+        """Note what became of a challenger."""
+        self._sql.execute("UPDATE candidates SET outcome = ? WHERE release = ?", (outcome, release))
+
+    def last_seq_of(self, release: str) -> int:
+        """The last label in a candidate; 0 for a release that is none."""
+        rows = self._rows("SELECT last_seq FROM candidates WHERE release = ?", release)
+        return int(rows[0][0]) if rows else 0
+
     def last_seq_announced(self) -> int:
         """The last label in the newest release that was announced; 0 if there is none."""
         ((last,),) = self._rows("SELECT max(last_seq) FROM candidates WHERE outcome = 'announced'")
         return int(last or 0)
+
+    def outcomes(self, count: int) -> list[Outcome]:
+        """What was predicted for the last labels for which something was, oldest first."""
+        rows = self._rows(
+            "SELECT domain, label, predicted, labelled_at FROM labels WHERE predicted IS NOT NULL "
+            "ORDER BY seq DESC LIMIT ?",
+            count,
+        )
+        return [
+            Outcome(domain, label, predicted, datetime.fromisoformat(at))
+            for domain, label, predicted, at in reversed(rows)
+        ]
+
+    def add_drift(self, number: int, event: bytes) -> None:
+        """Keep that the stream has changed."""
+        self._sql.execute("INSERT INTO drifts VALUES (?, ?)", (number, event))
+
+    def drifts(self) -> int:
+        """How often the stream has changed."""
+        ((count,),) = self._rows("SELECT count(*) FROM drifts")
+        return int(count)
+
+    def last_drift(self) -> bytes | None:
+        """The last change of the stream."""
+        rows = self._rows("SELECT event FROM drifts ORDER BY number DESC LIMIT 1")
+        return bytes(rows[0][0]) if rows else None
 
     def _rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
         with translated(self._path):
@@ -345,11 +407,12 @@ class Database:
 
 
 def _items(rows: Sequence[tuple[Any, ...]]) -> Items:
-    features = [np.frombuffer(row[3], np.float32) for row in rows]
+    features = [np.frombuffer(row[4], np.float32) for row in rows]
     return Items(
         ids=[row[0] for row in rows],
         texts=[row[1] for row in rows],
         labels=[row[2] for row in rows],
+        domains=[row[3] for row in rows],
         features=np.stack(features) if rows else np.zeros((0, 0), np.float32),
     )
 

@@ -121,6 +121,19 @@ class Following:
         """Note what we have announced again."""
         self._unread.append(announcement)
 
+    @property
+    def challenger(self) -> ReleaseAnnouncement | None:
+        """What was announced beside the live release last: a canary, else a shadow."""
+        for channel in ("canary", "shadow"):
+            found = self._announcements.last.get(channel)
+            if found is not None and found.share:
+                return found
+        return None
+
+    def is_said(self, announcement: ReleaseAnnouncement) -> None:
+        """Note what we have announced of a challenger, until we read it back."""
+        self._announcements.last[announcement.channel] = announcement
+
     def _look(self) -> None:
         for announcement in self._announcements.poll(0):
             if announcement.channel != "live":

@@ -27,6 +27,7 @@ _REFIT_BATCH = 256
 
 Deliver = Callable[[Sequence[Outbound]], None]
 Encoded = list[tuple[Label, Example]]
+Observe = Callable[[Encoded, Sequence[str | None], str], None]
 
 
 class Learning:
@@ -40,6 +41,8 @@ class Learning:
         live: Its encoder makes the features.
         deliver: Sends dead letters, and returns once the broker has them.
         metrics: Where all is counted.
+        observe: Sees labels, what was predicted for each, and by which encoding their features are,
+            before they are learned and within the transaction that keeps them.
     """
 
     def __init__(
@@ -50,7 +53,9 @@ class Learning:
         live: LiveRelease,
         deliver: Deliver,
         metrics: TrainerMetrics,
+        observe: Observe = lambda labelled, predicted, encoding: None,
     ) -> None:
+        self._observe_labels = observe
         self._database = database
         self._settings = settings
         self._prefix = prefix
@@ -100,6 +105,7 @@ class Learning:
             self._deliver([each.letter for each in gone])
             predicted = self._predict(encoded)
             with self._database.transaction():
+                self._observe_labels(encoded, predicted, self._live.encoding)
                 outcomes = self._take_in(notices, encoded, predicted)
                 self._keep_learner()
                 self._advance(records)

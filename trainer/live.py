@@ -9,7 +9,7 @@ import structlog
 from artefacts.cache import BlobCache
 from artefacts.classifier import Classifier
 from artefacts.errors import InferenceError
-from artefacts.graphs import Encoders
+from artefacts.graphs import Encoders, Floats
 from artefacts.manifest import ENCODER, TOKENIZER, Blob, Manifest
 from artefacts.store import Store
 from artefacts.tokenisation import Tokens
@@ -60,6 +60,24 @@ class LiveRelease:
     def answers(self, items: Items, tokens: list[Tokens]) -> list[str]:
         """What it says of listings whose features are known."""
         _, probabilities = self.classifier.head.of_tokens(items.features, tokens)
+        return [self.manifest.labels[index] for index in probabilities.argmax(axis=1)]
+
+    def says(self, texts: Sequence[str], features: Floats, encoding: str) -> list[str]:
+        """
+        What it says of texts.
+
+        Args:
+            texts: Any.
+            features: Those of the texts by some encoding, float32 (texts, dim).
+            encoding: By which; where ours is another, the texts are encoded again.
+
+        Raises:
+            InferenceError: It cannot answer one of them.
+        """
+        tokens = self.classifier.tokenise(texts)
+        if encoding != self.encoding:
+            features = self.classifier.encoder.of_tokens(tokens)
+        _, probabilities = self.classifier.head.of_tokens(features, tokens)
         return [self.manifest.labels[index] for index in probabilities.argmax(axis=1)]
 
     def tokenise(self, texts: Sequence[str]) -> list[Sequence[int]]:

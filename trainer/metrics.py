@@ -66,7 +66,7 @@ class TrainerMetrics:
         )
         self.releases = Counter(
             "roomstream_trainer_releases",
-            "Candidates, by outcome: announced, refused or postponed.",
+            "Candidates, by outcome: announced, challenger, refused or postponed.",
             ["outcome"],
             registry=self.registry,
         )
@@ -74,6 +74,30 @@ class TrainerMetrics:
             "roomstream_trainer_gate_results",
             "Conditions that candidates had to meet, by outcome: passed or failed.",
             ["gate", "outcome"],
+            registry=self.registry,
+        )
+        self.promotions = Counter(
+            "roomstream_trainer_promotions",
+            "What labels decided: a challenger was promoted or dropped, or a live release rolled back.",
+            ["outcome"],
+            registry=self.registry,
+        )
+        self.drifts = Counter(
+            "roomstream_trainer_drifts",
+            "How often the prequential error of a domain rose for good, by what has seen it.",
+            ["detector"],
+            registry=self.registry,
+        )
+        self.drift_pending = Gauge(
+            "roomstream_trainer_drift_pending",
+            "1 while nothing was done yet about the last of them.",
+            registry=self.registry,
+        )
+        self.pairs = Gauge(
+            "roomstream_trainer_compared_labels",
+            "Labels on which two releases were compared, the challenger with the live one (duel) or the "
+            "live one with the last that proved itself (guard): wins, losses or ties of the former.",
+            ["comparison", "outcome"],
             registry=self.registry,
         )
         self.publish_seconds = Histogram(
@@ -137,10 +161,15 @@ class TrainerMetrics:
             self.events.labels(outcome)
         for stage in ("decode", "label", "encode"):
             self.dead_letters.labels(stage)
-        for outcome in ("announced", "refused", "postponed"):
+        for outcome in ("announced", "challenger", "refused", "postponed"):
             self.releases.labels(outcome)
         for gate in ("enough_labels", "accuracy", "recall"):
             for outcome in ("passed", "failed"):
                 self.gates.labels(gate, outcome)
-        for outcome in ("kept", "failed", "damaged"):
-            self.snapshots.labels(outcome)
+        for counter, values in (
+            (self.drifts, ("HDDM_W", "Page-Hinkley")),
+            (self.promotions, ("promoted", "dropped", "rolled_back")),
+            (self.snapshots, ("kept", "failed", "damaged")),
+        ):
+            for value in values:
+                counter.labels(value)

@@ -3,6 +3,7 @@
 import time
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Literal
 
 import msgspec
 import numpy as np
@@ -29,6 +30,8 @@ from trainer.settings import TrainerSettings
 _log = structlog.get_logger(__name__)
 
 _BACK_OFF = BackOff(first_seconds=1.0, most_seconds=30.0)
+
+Channel = Literal["live", "canary", "shadow"]
 
 HEAD_TOLERANCE = 1e-4
 """How far a logit of the exported head may be from the learner's, relative to logits over 1."""
@@ -106,12 +109,17 @@ class Publishing:
             and self._database.last_learned() > self._judged_seq
         )
 
-    def run(self, learner: Learner, live: LiveRelease) -> LiveRelease:
+    def run(self, learner: Learner, live: LiveRelease, channel: Channel = "live") -> LiveRelease:
         """
         Make a candidate and judge it; announce it if it passes.
 
+        Args:
+            learner: What was learned.
+            live: What the candidate is compared with.
+            channel: Where it is announced.
+
         Returns:
-            What is live now: the new release, or the one before.
+            The new release, or the live one if the candidate was refused.
 
         Raises:
             StoreError: It could not be published; nothing half-written remains visible.
@@ -130,7 +138,7 @@ class Publishing:
         )
         if all(result.passed for result in manifest.evaluation):
             parts = self._parts(head, live)
-            live = self._announce(replace(candidate, manifest=manifest), parts, last_seq)
+            live = self._announce(replace(candidate, manifest=manifest), parts, last_seq, channel)
             self._metrics.publish_seconds.observe(time.perf_counter() - started)
         else:
             self._refuse(manifest, last_seq)
@@ -150,11 +158,24 @@ class Publishing:
             TryAgain: It could not be announced.
         """
         _log.info("announcing again what another announcement hides", release=announcement.release)
-        again = msgspec.structs.replace(announcement, epoch=self._epoch)
-        announce(self._kafka, self._shared.topic_prefix, again)
-        self._note(again.release)
+        return self.say(announcement)
+
+    def say(self, announcement: ReleaseAnnouncement) -> ReleaseAnnouncement:
+        """
+        Announce a release that is in a store.
+
+        Returns:
+            The announcement, under the epoch of this trainer.
+
+        Raises:
+            TryAgain: It could not be announced.
+        """
+        ours = msgspec.structs.replace(announcement, epoch=self._epoch)
+        announce(self._kafka, self._shared.topic_prefix, ours)
+        if ours.channel == "live":
+            self._note(ours.release)
         self._failures, self.fault = 0, ""
-        return again
+        return ours
 
     def _make(self, learner: Learner, head: bytes, live: LiveRelease) -> Classifier:
         """The candidate, loaded as a worker would load it; the store has nothing of it yet."""
@@ -227,33 +248,41 @@ class Publishing:
         shared = (live.manifest.blobs[role] for role in (ENCODER, TOKENIZER))
         return [head, *(self._releases.fetch(live.announcement, blob) for blob in shared)]
 
-    def _announce(self, candidate: Classifier, parts: list[bytes], last_seq: int) -> LiveRelease:
+    def _announce(
+        self, candidate: Classifier, parts: list[bytes], last_seq: int, channel: Channel
+    ) -> LiveRelease:
         manifest = candidate.manifest
         announcement = ReleaseAnnouncement(
-            channel="live",
+            channel=channel,
             release=manifest.release,
             manifest_digest=self._store.publish(manifest, parts),
             store=self._shared.store,
+            share=1.0 if channel == "live" else self._settings.challenger_share,
             why=f"learned {sum(manifest.lineage.labels_by_class.values())} labels",
             announced_at=datetime.now(UTC),
-            epoch=self._epoch,
         )
-        announce(self._kafka, self._shared.topic_prefix, announcement)
-        now_ms = time.time() * 1000
-        self._note(manifest.release)
-        for arrived_ms in self._database.arrivals_since(self._database.last_seq_announced()):
-            self._metrics.label_to_live_seconds.observe(max(0.0, (now_ms - arrived_ms) / 1000))
+        announcement = self.say(announcement)
+        if channel == "live":
+            self.measure_label_to_live(last_seq)
+        outcome = "announced" if channel == "live" else "challenger"
         with self._database.transaction():
-            self._database.add_candidate(manifest, "announced", last_seq)
-        self._metrics.releases.labels("announced").inc()
+            self._database.add_candidate(manifest, outcome, last_seq)
+        self._metrics.releases.labels(outcome).inc()
         _log.info(
             "release announced",
+            channel=channel,
             release=manifest.release,
             parent=manifest.parent,
             labels=sum(manifest.lineage.labels_by_class.values()),
             gates={result.gate: result.why for result in manifest.evaluation},
         )
         return LiveRelease(announcement, candidate)
+
+    def measure_label_to_live(self, last_seq: int) -> None:
+        """Measure how long the labels up to a number took that no live release had before."""
+        now_ms = time.time() * 1000
+        for arrived_ms in self._database.arrivals(self._database.last_seq_announced(), last_seq):
+            self._metrics.label_to_live_seconds.observe(max(0.0, (now_ms - arrived_ms) / 1000))
 
     def _note(self, release: str) -> None:
         """Tell the command; it was announced already, so that a failure is no reason to do it again."""

@@ -1,6 +1,7 @@
 """Run the trainer: poll, learn, follow releases, publish."""
 
 import threading
+from collections.abc import Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 
@@ -16,15 +17,18 @@ from runtime.stopping import stop_on_signals
 from runtime.watchdog import Watchdog
 from schemas.errors import ExitCode, TryAgain
 from schemas.topics import Topic
+from trainer.contest import Contest
 from trainer.database import Database
 from trainer.dead_letters import DeadLetters
+from trainer.drift import Drift
 from trainer.following import Following
 from trainer.inbox import Inbox
 from trainer.leadership import Leadership
-from trainer.learning import Learning
+from trainer.learning import Encoded, Learning
 from trainer.live import Releases
 from trainer.lock import DatabaseLock
 from trainer.metrics import TrainerMetrics
+from trainer.promotion import Promotion
 from trainer.publishing import Publishing
 from trainer.settings import TrainerSettings
 from trainer.snapshots import Snapshots
@@ -83,8 +87,24 @@ def run_trainer(kafka: KafkaSettings, shared: SharedSettings, trainer: TrainerSe
         for topic, identity in topics.identities.items():
             database.reads(topic, identity)
         letters = stack.enter_context(closing(DeadLetters(kafka)))
-        learning = Learning(database, trainer, shared.topic_prefix, live, letters.deliver, metrics)
+        contest = Contest(database, trainer, releases, metrics, live)
+        drift = Drift(database, metrics)
+
+        def observe(labelled: Encoded, predicted: Sequence[str | None], encoding: str) -> None:
+            contest.observe(labelled, encoding)
+            drift.observe(labelled, predicted)
+
+        learning = Learning(
+            database,
+            trainer,
+            shared.topic_prefix,
+            live,
+            letters.deliver,
+            metrics,
+            observe,
+        )
         publishing = Publishing(kafka, shared, trainer, database, releases, metrics, epoch)
+        promotion = Promotion(trainer, database, contest, publishing, following, learning, metrics)
         offsets = {(part.topic, part.partition): part.next for part in database.ranges()}
         inbox = stack.enter_context(
             closing(Inbox(kafka, shared.topic_prefix, offsets, trainer.max_batch))
@@ -96,6 +116,7 @@ def run_trainer(kafka: KafkaSettings, shared: SharedSettings, trainer: TrainerSe
             learning,
             following,
             publishing,
+            promotion,
             leadership,
             snapshots,
             database,
@@ -122,6 +143,7 @@ class Loop:
     learning: Learning
     following: Following
     publishing: Publishing
+    promotion: Promotion
     leadership: Leadership
     snapshots: Snapshots
     database: Database
@@ -155,8 +177,7 @@ class Loop:
             self.learning.step(records)
         for (topic, partition), lag in self.inbox.lag().items():
             self.metrics.lag.labels(topic, str(partition)).set(lag)
-        if self.following.newer():
-            self.learning.follow(self.following.live)
+        self.promotion.follow()
         if not self.publishing.waits():
             try:
                 self._publish()
@@ -171,6 +192,4 @@ class Loop:
             except TryAgain:
                 self.following.is_overtaken(overtaken)
                 raise
-        if not self.following.undecided and self.publishing.due(self.following.live):
-            live = self.publishing.run(self.learning.learner, self.following.live)
-            self.following.is_ours(live)
+        self.promotion.step()

@@ -95,6 +95,44 @@ class TrainerSettings(Settings):
             "small hold-out it is.",
         ),
     ] = 2
+    promotion: Annotated[
+        Literal["direct", "shadow", "canary"],
+        Field(
+            description="Where a candidate goes that passes its gates. direct: it is live. shadow: "
+            "beside the live release, or canary: in its place, on a share of the listings, until labels "
+            "promote or drop it."
+        ),
+    ] = "direct"
+    challenger_share: Annotated[
+        float,
+        Field(gt=0, le=1, description="The share of listings that a release on trial takes."),
+    ] = 0.1
+    promotion_margin: Annotated[
+        float,
+        Field(
+            gt=0,
+            lt=1,
+            description="By so much a release on trial may be less accurate than the live one. A small "
+            "margin takes many labels to decide.",
+        ),
+    ] = 0.01
+    promotion_error: Annotated[
+        float,
+        Field(
+            gt=0,
+            lt=1,
+            description="The chance that a release on trial is made live though it is less accurate by "
+            "the margin or more.",
+        ),
+    ] = 0.05
+    rollback_error: Annotated[
+        float,
+        Field(
+            gt=0,
+            lt=1,
+            description="The chance that a release is dropped or rolled back though it is not worse.",
+        ),
+    ] = 0.01
     max_batch: Annotated[
         int, Field(ge=1, le=4096, description="The most events of one mini-batch.")
     ] = 64

@@ -11,7 +11,7 @@ from runtime.health import Health
 from runtime.retrying import BackOff
 from workers.circuit import PROBE_EVENTS, Circuit
 from workers.metrics import WorkerMetrics
-from workers.pipeline import Outcome, Window
+from workers.outcomes import Outcome, Window
 from workers.settings import WorkerSettings
 
 _log = structlog.get_logger(__name__)

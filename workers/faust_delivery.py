@@ -34,8 +34,8 @@ from schemas.topics import Topic
 from workers.breaker import Breaker
 from workers.faust_transport import WorkerConsumer
 from workers.metrics import WorkerMetrics
+from workers.outcomes import Answer
 from workers.partitions import Partitions
-from workers.pipeline import Answer
 from workers.settings import WorkerSettings
 from workers.window import WindowSize
 

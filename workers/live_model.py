@@ -17,6 +17,7 @@ from runtime.retrying import BackOff, retry
 from runtime.settings import KafkaSettings, SharedSettings
 from schemas.errors import ConfigurationError, RoomstreamError, TryAgain
 from schemas.events import ReleaseAnnouncement
+from workers.challengers import Challengers
 from workers.metrics import WorkerMetrics
 
 _log = structlog.get_logger(__name__)
@@ -38,6 +39,10 @@ class LiveModel:
         metrics: Where reloads are counted.
         health: Its condition `release` is met once a release is loaded and warm.
         threads: Threads of one inference.
+        challenger_cost: How many times as long as the live release a challenger may take for a listing.
+
+    Attributes:
+        challengers: Releases that are tried beside the live one.
     """
 
     def __init__(
@@ -47,6 +52,7 @@ class LiveModel:
         metrics: WorkerMetrics,
         health: Health,
         threads: int = 1,
+        challenger_cost: float = 5.0,
     ) -> None:
         self._announcements = Announcements(kafka, shared.topic_prefix)
         self._cache = Path(shared.cache)
@@ -57,6 +63,7 @@ class LiveModel:
         self._stale = 0
         self._classifier: Classifier | None = None
         self._failures, self._retry_at = 0, 0.0
+        self.challengers = Challengers(self._load, metrics, challenger_cost)
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._follow, name="live-model", daemon=True)
         self.failure: Exception | None = None
@@ -82,6 +89,9 @@ class LiveModel:
                 "'roomstream base import', or announce one with 'roomstream releases promote'."
             )
         retry(lambda: self._swap(live, "initial"), stop or threading.Event(), wait_seconds)
+        for channel, announcement in self._announcements.last.items():
+            if channel != "live":
+                self.challengers.announced(announcement)
         self._thread.start()
 
     def current(self) -> Classifier:
@@ -111,12 +121,15 @@ class LiveModel:
         pending: ReleaseAnnouncement | None = None
         try:
             while not self._closed.is_set():
-                newest = self._announcements.newest("live", _POLL_SECONDS)
+                for announcement in self._announcements.poll(_POLL_SECONDS):
+                    if announcement.channel == "live":
+                        pending, self._failures, self._retry_at = announcement, 0, 0.0
+                    else:
+                        self.challengers.announced(announcement)
                 self._count_stale()
-                if newest is not None:
-                    pending, self._failures, self._retry_at = newest, 0, 0.0
                 if pending is not None and time.monotonic() >= self._retry_at:
                     pending = None if self._take_up(pending) else pending
+                self.challengers.take_up()
         except Exception as error:  # noqa: BLE001 - whatever it is, the worker must not go on silently
             self.failure = error
             self._health.set("release", False, f"announcements can no longer be followed: {error}")
@@ -154,11 +167,8 @@ class LiveModel:
 
     def _swap(self, announcement: ReleaseAnnouncement, outcome: str) -> None:
         started = time.perf_counter()
-        store = Store(announcement.store)
-        manifest = store.manifest(announcement.release, announcement.manifest_digest)
-        classifier = Classifier.load(
-            manifest, BlobCache(store, self._cache).get, self._encoders, self._threads
-        )
+        classifier = self._load(announcement)
+        manifest = classifier.manifest
         before, self._classifier = self._classifier, classifier
         seconds = time.perf_counter() - started
         self._metrics.reloads.labels(outcome).inc()
@@ -175,3 +185,9 @@ class LiveModel:
             seconds=round(seconds, 3),
             encoder_reused=before is not None and before.encoder is classifier.encoder,
         )
+
+    def _load(self, announcement: ReleaseAnnouncement) -> Classifier:
+        store = Store(announcement.store)
+        manifest = store.manifest(announcement.release, announcement.manifest_digest)
+        fetch = BlobCache(store, self._cache).get
+        return Classifier.load(manifest, fetch, self._encoders, self._threads)

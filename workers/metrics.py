@@ -1,11 +1,12 @@
 """What a worker tells Prometheus. docs/metrics.md explains every one."""
 
+import math
 from collections import Counter as Counted
 from collections.abc import Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from workers.pipeline import Window
+from workers.outcomes import Window
 
 _STAGE_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 
@@ -35,7 +36,7 @@ class WorkerMetrics:
         )
         self.stage_seconds = Histogram(
             "roomstream_worker_stage_duration_seconds",
-            "Time per window, by stage: decode, tokenise, infer or deliver.",
+            "Time per window, by stage: decode, tokenise, infer, challenger or deliver.",
             ["stage"],
             buckets=_STAGE_BUCKETS,
             registry=self.registry,
@@ -85,6 +86,39 @@ class WorkerMetrics:
             "How often the circuit opened.",
             registry=self.registry,
         )
+        self.challenger = Gauge(
+            "roomstream_worker_challenger_share_ratio",
+            "The share of listings that a release on channel canary or shadow takes here.",
+            ["channel", "release"],
+            registry=self.registry,
+        )
+        self.challengers = Counter(
+            "roomstream_worker_challengers",
+            "Releases announced on channel canary or shadow, by outcome: loaded or refused, then ended, "
+            "failed or slow.",
+            ["channel", "outcome"],
+            registry=self.registry,
+        )
+        self.challenger_listings = Counter(
+            "roomstream_worker_challenger_listings",
+            "Listings that a challenger took, by outcome: answered (canary), agrees or differs (shadow), "
+            "or failed.",
+            ["channel", "outcome"],
+            registry=self.registry,
+        )
+        self.feature_distance = Gauge(
+            "roomstream_worker_feature_distance_ratio",
+            "How far the last listings are from those that this worker saw first with this encoder: the "
+            "largest Kolmogorov-Smirnov distance on a principal component of features.",
+            registry=self.registry,
+        )
+        self.feature_chance = Gauge(
+            "roomstream_worker_feature_chance_ratio",
+            "The chance of such a distance on any component if nothing has changed; not a number before "
+            "there is enough to compare.",
+            registry=self.registry,
+        )
+        self.feature_chance.set(math.nan)
         self._lags: set[int] = set()
         self._show_zeros()
 
@@ -100,6 +134,9 @@ class WorkerMetrics:
             self.reviews.labels(reason)
         for kind in ("real", "padded"):
             self.tokens.labels(kind)
+        for channel in ("canary", "shadow"):
+            for outcome in ("loaded", "refused", "ended", "failed", "slow"):
+                self.challengers.labels(channel, outcome)
 
     def count(self, window: Window, next_size: int) -> None:
         """Count a window that was delivered; `next_size` is the most events of the next one."""
@@ -112,6 +149,8 @@ class WorkerMetrics:
                 self.reviews.labels(detail).inc(events)
         for stage, seconds in window.stage_seconds.items():
             self.stage_seconds.labels(stage).observe(seconds)
+        for (channel, outcome), listings in window.tried().items():
+            self.challenger_listings.labels(channel, outcome).inc(listings)
         self.tokens.labels("real").inc(window.real_tokens)
         self.tokens.labels("padded").inc(window.padded_tokens)
         self.window.set(next_size)

@@ -7,8 +7,8 @@ never takes its window with it.
 
 import hashlib
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal
 
@@ -26,55 +26,14 @@ from schemas.events import (
     ReviewRequest,
 )
 from schemas.topics import Topic
+from workers.outcomes import Outcome, Window
+from workers.trials import Challenger, Trial
 
-Kind = Literal["classified", "dead", "skipped"]
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """
-    What became of one record.
-
-    Attributes:
-        record: The input.
-        kind: Answered, dead or passed over.
-        messages: What to send: an answer, perhaps with a review request, or a dead letter.
-        detail: The stage where it died, or the reason for review; else empty.
-        systemic: It died of what the world may mend, not of itself.
-    """
-
-    record: Record
-    kind: Kind
-    messages: tuple[Outbound, ...] = ()
-    detail: str = ""
-    systemic: bool = False
+_SAMPLED = 16
+"""Of so many listings of a window, features are looked at for drift: a share under load, else all."""
 
 
-@dataclass
-class Window:
-    """
-    What became of a window.
-
-    Attributes:
-        release: The release that answered.
-        outcomes: One a record, in order.
-        stage_seconds: Time by stage.
-        real_tokens: Tokens of the texts.
-        padded_tokens: Tokens through the encoder, padding included.
-    """
-
-    release: str = ""
-    outcomes: list[Outcome] = field(default_factory=list)
-    stage_seconds: dict[str, float] = field(default_factory=dict)
-    real_tokens: int = 0
-    padded_tokens: int = 0
-
-
-Answer = Callable[[Sequence[Record]], Window]
-"""Turns a window of records into outcomes; what a delivery engine calls."""
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Item:
     """A record that could be read."""
 
@@ -95,14 +54,24 @@ class Pipeline:
         self._prefix = prefix
         self._review_share = review_share
 
-    def run(self, records: Sequence[Record], classifier: Classifier, at: datetime) -> Window:
+    def run(
+        self,
+        records: Sequence[Record],
+        classifier: Classifier,
+        at: datetime,
+        challengers: Sequence[Challenger] = (),
+    ) -> Window:
         """
-        Answer a window with one release.
+        Answer a window with one release, and what is a canary's with that.
+
+        Whatever a challenger does, every record has the outcome that it has without: what a canary
+        cannot answer, the live release does.
 
         Args:
             records: Any bytes; tombstones are passed over.
-            classifier: The release that answers all of them.
+            classifier: The release that is live.
             at: The time that the answers carry.
+            challengers: Releases that answer a share of the listings, in its place or beside it.
 
         Returns:
             One outcome a record, in order.
@@ -112,7 +81,7 @@ class Pipeline:
         decoded = [self._decode(record) for record in records]
         window.stage_seconds["decode"] = time.perf_counter() - started
         items = [item for item in decoded if isinstance(item, _Item)]
-        answers = iter(self._answer(items, classifier, at, window))
+        answers = iter(self._answer_all(items, classifier, challengers, at, window))
         window.outcomes = [next(answers) if isinstance(item, _Item) else item for item in decoded]
         return window
 
@@ -126,6 +95,72 @@ class Pipeline:
             )
         assert isinstance(event, ListingEvent), "this is a bug: listings hold listing events"
         return _Item(record, event)
+
+    def _answer_all(
+        self,
+        items: Sequence[_Item],
+        classifier: Classifier,
+        challengers: Sequence[Challenger],
+        at: datetime,
+        window: Window,
+    ) -> list[Outcome]:
+        answered: dict[_Item, Outcome] = {}
+        canaries = [each for each in challengers if each.channel == "canary"]
+        for canary in canaries:
+            answered |= self._tried(_share(canary, items), canary, at, window)
+        rest = [item for item in items if item not in answered]
+        started = time.perf_counter()
+        answered |= zip(rest, self._answer(rest, classifier, at, window), strict=True)
+        window.live = Trial(len(rest), time.perf_counter() - started)
+        for canary in canaries:
+            if any(answered[item].kind == "dead" for item in _share(canary, items)):
+                window.trials[canary].forgive()
+        for shadow in challengers:
+            if shadow.channel == "shadow":
+                self._add_shadow(items, answered, shadow, at, window)
+        return [answered[item] for item in items]
+
+    def _tried(
+        self, items: Sequence[_Item], challenger: Challenger, at: datetime, window: Window
+    ) -> dict[_Item, Outcome]:
+        """What a challenger answers, to all of its share or to nothing: a failure is its own."""
+        if not items:
+            return {}
+        started = time.perf_counter()
+        trial = window.trials[challenger] = Trial()
+        classifier, aside = challenger.classifier, Window()
+        try:
+            tokens, inference = self._infer(items, classifier, aside)
+            predictions = classifier.predictions(tokens, inference)
+            outcomes = [
+                self._classified(item, prediction, classifier, at)
+                for item, prediction in zip(items, predictions, strict=True)
+            ]
+        except Exception as error:  # noqa: BLE001 - whatever it is, the live release answers
+            trial.failed, trial.fault = len(items), repr(error)
+            return {}
+        trial.listings, trial.seconds = len(items), time.perf_counter() - started
+        seconds = window.stage_seconds
+        seconds["challenger"] = seconds.get("challenger", 0) + trial.seconds
+        window.real_tokens += aside.real_tokens
+        window.padded_tokens += aside.padded_tokens
+        return dict(zip(items, outcomes, strict=True))
+
+    def _add_shadow(
+        self,
+        items: Sequence[_Item],
+        answered: dict[_Item, Outcome],
+        shadow: Challenger,
+        at: datetime,
+        window: Window,
+    ) -> None:
+        """Send beside the answers what a shadow says; only what could be answered is shown to it."""
+        ours = [item for item in _share(shadow, items) if answered[item].kind == "classified"]
+        for item, theirs in self._tried(ours, shadow, at, window).items():
+            outcome = answered[item]
+            window.trials[shadow].differing += theirs.label != outcome.label
+            answer = theirs.messages[0]._replace(topic=Topic.SHADOW.named(self._prefix))
+            answered[item] = replace(outcome, messages=(*outcome.messages, answer))
 
     def _answer(
         self, items: Sequence[_Item], classifier: Classifier, at: datetime, window: Window
@@ -162,6 +197,7 @@ class Pipeline:
         seconds["infer"] = seconds.get("infer", 0) + time.perf_counter() - tokenised
         window.real_tokens += inference.real_tokens
         window.padded_tokens += inference.padded_tokens
+        window.features.append(inference.features[:_SAMPLED])
         return tokens, inference
 
     def _classified(
@@ -201,7 +237,7 @@ class Pipeline:
                 requested_at=at,
             )
             messages.append(self._message(Topic.REVIEW, request, item))
-        return Outcome(record, "classified", tuple(messages), reason or "")
+        return Outcome(record, "classified", tuple(messages), reason or "", label=prediction.label)
 
     def _message(self, topic: Topic, event: Event, item: _Item) -> Outbound:
         value, header = encode(event)
@@ -224,6 +260,10 @@ class Pipeline:
             release=release,
         )
         return Outcome(record, "dead", (letter,), stage, disposition(error) == "systemic")
+
+
+def _share(challenger: Challenger, items: Sequence[_Item]) -> list[_Item]:
+    return [item for item in items if challenger.takes(item.event.listing_id)]
 
 
 def _draw(position: InputPosition) -> float:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 import structlog
 
+from artefacts.manifest import ENCODER
 from runtime.health import Health, Port
 from runtime.permissions import permitted, worker_access
 from runtime.records import Record
@@ -20,9 +21,11 @@ from runtime.watchdog import Watchdog
 from schemas.errors import ExitCode
 from schemas.topics import Topic
 from workers.faust_delivery import FaustDelivery
+from workers.feature_drift import FeatureDrift
 from workers.live_model import LiveModel
 from workers.metrics import WorkerMetrics
-from workers.pipeline import Pipeline, Window
+from workers.outcomes import Window
+from workers.pipeline import Pipeline
 from workers.settings import WorkerSettings
 from workers.transactional_delivery import TransactionalDelivery
 
@@ -63,14 +66,20 @@ def _serve(kafka: KafkaSettings, shared: SharedSettings, worker: WorkerSettings)
         stack.enter_context(permitted(kafka, prefix, worker_access(group), stop, wait))
         listings = SameTopic(kafka, Topic.LISTINGS.named(prefix))
         stack.enter_context(closing(listings))
-        model = retry(lambda: LiveModel(kafka, shared, metrics, health, worker.threads), stop, wait)
+        model = retry(lambda: _model(kafka, shared, worker, metrics, health), stop, wait)
         stack.enter_context(closing(model))
         model.start(wait, stop)
+        features = FeatureDrift(shared.cache, metrics)
         pipeline = Pipeline(prefix, worker.review_share)
 
         def answer(records: Sequence[Record]) -> Window:
             listings.check()
-            return pipeline.run(records, model.current(), datetime.now(UTC))
+            live = model.current()
+            rivals = model.challengers.beside(live.manifest.release)
+            window = pipeline.run(records, live, datetime.now(UTC), rivals)
+            model.challengers.judge(window.live, window.trials)
+            features.observe(live.manifest.blobs[ENCODER].digest, window.features)
+            return window
 
         _log.info("serving", delivery=worker.delivery, group=group, port=port.port)
         gc.freeze()  # what is loaded stays: a tenth of a fast engine's time goes into looking at it
@@ -85,6 +94,16 @@ def _serve(kafka: KafkaSettings, shared: SharedSettings, worker: WorkerSettings)
             lambda: model.current().manifest.release,
         ).run(stop)
     return ExitCode.DONE
+
+
+def _model(
+    kafka: KafkaSettings,
+    shared: SharedSettings,
+    worker: WorkerSettings,
+    metrics: WorkerMetrics,
+    health: Health,
+) -> LiveModel:
+    return LiveModel(kafka, shared, metrics, health, worker.threads, worker.challenger_cost)
 
 
 def _supervise(kafka: KafkaSettings, shared: SharedSettings, worker: WorkerSettings) -> int:

@@ -102,7 +102,14 @@ class WorkerSettings(Settings):
             "longer, end the process with exit code 75.",
         ),
     ] = 60
-
+    challenger_cost: Annotated[
+        float,
+        Field(
+            gt=0,
+            description="A release on channel canary or shadow is dropped when it takes more than so "
+            "many times as long for a listing as the live one.",
+        ),
+    ] = 5.0
     circuit_share: Annotated[
         float,
         Field(

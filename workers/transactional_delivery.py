@@ -42,7 +42,7 @@ from schemas.errors import TryAgain
 from schemas.topics import Topic
 from workers.breaker import Breaker
 from workers.metrics import WorkerMetrics
-from workers.pipeline import Answer
+from workers.outcomes import Answer
 from workers.settings import WorkerSettings
 from workers.window import WindowSize
 from workers.window_producer import WindowProducer

@@ -1,5 +1,6 @@
 """`roomstream releases`: what is live, why, since when; and changing it."""
 
+from collections.abc import Mapping
 from typing import Annotated
 
 import msgspec
@@ -10,7 +11,7 @@ from artefacts.errors import ReleaseError, ReleaseMissing
 from artefacts.manifest import Manifest
 from artefacts.store import Store
 from roomstream.commands.output import Json, moment, out, print_json, print_table, tell
-from roomstream.live import live_announcement, make_live
+from roomstream.live import LIVE, Channel, make_live, on_channels, put_on_channel
 from roomstream.options import with_settings
 from runtime.settings import KafkaSettings, SharedSettings
 from schemas.errors import ConfigurationError, ExitCode
@@ -24,12 +25,12 @@ Why = Annotated[str | None, typer.Option(max=1_000, help="The reason, for those 
 @app.command("list")
 @with_settings(KafkaSettings, SharedSettings)
 def show_all(kafka: KafkaSettings, shared: SharedSettings, as_json: Json = False) -> None:
-    """List the releases of the store, oldest first, and mark the live one."""
-    live = live_announcement(kafka, shared)
+    """List the releases of the store, oldest first, and mark what is live or on trial."""
+    serving = on_channels(kafka, shared)
     store = Store(shared.store)
     manifests = [store.manifest(release) for release in store.releases()]
     if as_json:
-        print_json([_facts(manifest, live) for manifest in manifests])
+        print_json([_facts(manifest, serving) for manifest in manifests])
         return
     print_table(
         ("release", "learner", "labels", "gates passed", "state"),
@@ -39,7 +40,7 @@ def show_all(kafka: KafkaSettings, shared: SharedSettings, as_json: Json = False
                 manifest.learner,
                 f"{sum(manifest.lineage.labels_by_class.values()):,}",
                 _gates(manifest),
-                _state(manifest, live),
+                _state(manifest, serving),
             )
             for manifest in manifests
         ],
@@ -57,12 +58,12 @@ def show(
     as_json: Json = False,
 ) -> None:
     """Show a release: its classes, what it learned from, how it was judged."""
-    live = live_announcement(kafka, shared)
-    manifest = Store(shared.store).manifest(_id(release, live))
+    serving = on_channels(kafka, shared)
+    manifest = Store(shared.store).manifest(_id(release, serving.get(LIVE)))
     if as_json:
-        print_json(_facts(manifest, live) | {"manifest": msgspec.to_builtins(manifest)})
+        print_json(_facts(manifest, serving) | {"manifest": msgspec.to_builtins(manifest)})
         return
-    _describe(manifest, live)
+    _describe(manifest, serving)
 
 
 @app.command("promote")
@@ -74,13 +75,35 @@ def promote(
     why: Why = None,
     pin: Annotated[
         bool,
-        typer.Option("--pin", help="The trainer announces nothing newer until you promote again."),
+        typer.Option("--pin", help="The trainer decides nothing about it until you promote again."),
     ] = False,
+    channel: Annotated[
+        Channel,
+        typer.Option(
+            help="live: it answers. canary: it answers a share of the listings. shadow: its answers to "
+            "a share go to 'classified.shadow'."
+        ),
+    ] = LIVE,
+    share: Annotated[
+        float, typer.Option(min=0.0, max=1.0, help="Of the listings, for canary and shadow.")
+    ] = 0.1,
     as_json: Json = False,
 ) -> None:
-    """Make a release live. Without --pin, the trainer may go on from there."""
-    announced = make_live(kafka, shared, release, why or "promoted by an operator", pinned=pin)
-    text = f"Release {release} is live{' and pinned' if pin else ''}."
+    """
+    Make a release live, or put it on trial. Without --pin, the trainer goes on from there.
+
+    It rolls back a live release, and drops one on trial, that labels show to be worse, and makes one
+    live that they show not to be.
+    """
+    taken = 1.0 if channel == LIVE else share
+    if not taken:
+        raise ConfigurationError(
+            "A trial needs a share above 0; 'roomstream releases rollback' ends it."
+        )
+    reason = why or "promoted by an operator"
+    announced = put_on_channel(kafka, shared, release, reason, pin, channel, taken)
+    where = "live" if channel == LIVE else f"on trial as {channel} with {taken:.0%} of the listings"
+    text = f"Release {release} is {where}{' and pinned' if pin else ''}."
     tell(as_json, msgspec.to_builtins(announced), text)
 
 
@@ -93,10 +116,17 @@ def rollback(
         str | None, typer.Option(help="A release; without it the one before the live one.")
     ] = None,
     why: Why = None,
+    channel: Annotated[
+        Channel, typer.Option(help="canary or shadow: end the trial of the release that is there.")
+    ] = LIVE,
     as_json: Json = False,
 ) -> None:
-    """Go back to an earlier release, and pin it, so that the trainer does not undo it."""
-    live = live_announcement(kafka, shared)
+    """Go back to an earlier release, and pin it, so that the trainer does not undo it; or end a trial."""
+    serving = on_channels(kafka, shared)
+    if channel != LIVE:
+        _end_trial(kafka, shared, serving.get(channel), channel, why, as_json)
+        return
+    live = serving.get(LIVE)
     current = _id("live", live)
     target = to or Store(shared.store).manifest(current).parent
     if target is None:
@@ -134,6 +164,23 @@ def verify(
         raise typer.Exit(ExitCode.RELEASE)
 
 
+def _end_trial(
+    kafka: KafkaSettings,
+    shared: SharedSettings,
+    trial: ReleaseAnnouncement | None,
+    channel: Channel,
+    why: str | None,
+    as_json: bool,
+) -> None:
+    if trial is None:
+        raise ReleaseMissing(f"No release is on trial as {channel}: there is nothing to end.")
+    release = trial.release
+    reason = why or "ended by an operator"
+    ended = put_on_channel(kafka, shared, release, reason, channel=channel, share=0.0)
+    text = f"The trial of release {release} as {channel} has ended."
+    tell(as_json, msgspec.to_builtins(ended), text)
+
+
 def _fault(store: Store, release: str) -> str | None:
     """What is wrong with a release, if anything."""
     from artefacts.classifier import Classifier
@@ -162,7 +209,8 @@ def _id(release: str, live: ReleaseAnnouncement | None) -> str:
     return live.release
 
 
-def _facts(manifest: Manifest, live: ReleaseAnnouncement | None) -> dict[str, object]:
+def _facts(manifest: Manifest, serving: Mapping[str, ReleaseAnnouncement]) -> dict[str, object]:
+    live = serving.get(LIVE)
     is_live = live is not None and live.release == manifest.release
     return {
         "release": manifest.release,
@@ -177,6 +225,11 @@ def _facts(manifest: Manifest, live: ReleaseAnnouncement | None) -> dict[str, ob
         "pinned": is_live and live is not None and live.pinned,
         "why": live.why if is_live and live is not None else None,
         "epoch": live.epoch if is_live and live is not None else None,
+        "on_trial": {
+            channel: found.share
+            for channel, found in serving.items()
+            if channel != LIVE and found.release == manifest.release
+        },
     }
 
 
@@ -187,20 +240,27 @@ def _gates(manifest: Manifest) -> str:
     return f"{passed} of {len(manifest.evaluation)}"
 
 
-def _state(manifest: Manifest, live: ReleaseAnnouncement | None) -> str:
-    if live is None or live.release != manifest.release:
-        return ""
-    pinned = ", pinned" if live.pinned else ""
-    by = f"the trainer, epoch {live.epoch}" if live.epoch else "an operator"
-    return f"live since {moment(live.announced_at)} by {by}{pinned}: {live.why}"
+def _state(manifest: Manifest, serving: Mapping[str, ReleaseAnnouncement]) -> str:
+    return "; ".join(
+        _since(channel, found)
+        for channel, found in serving.items()
+        if found.release == manifest.release
+    )
 
 
-def _describe(manifest: Manifest, live: ReleaseAnnouncement | None) -> None:
+def _since(channel: str, announced: ReleaseAnnouncement) -> str:
+    where = "live" if channel == LIVE else f"{channel} of {announced.share:.0%}"
+    pinned = ", pinned" if announced.pinned else ""
+    by = f"the trainer, epoch {announced.epoch}" if announced.epoch else "an operator"
+    return f"{where} since {moment(announced.announced_at)} by {by}{pinned}: {announced.why}"
+
+
+def _describe(manifest: Manifest, serving: Mapping[str, ReleaseAnnouncement]) -> None:
     counts = manifest.lineage.labels_by_class
     print_table(
         ("release", manifest.release),
         [
-            ("state", _state(manifest, live) or "not live"),
+            ("state", _state(manifest, serving) or "not live"),
             ("created", moment(manifest.created_at)),
             ("base model", manifest.base_model),
             ("learner", manifest.learner),

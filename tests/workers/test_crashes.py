@@ -29,7 +29,7 @@ from tests.workers.processes import Fleet, WorkerProcess
 from tests.workers.traffic import Traffic, repeats
 from workers.faust_delivery import FaustDelivery
 from workers.metrics import WorkerMetrics
-from workers.pipeline import Window
+from workers.outcomes import Window
 from workers.settings import WorkerSettings
 
 WINDOW = 16

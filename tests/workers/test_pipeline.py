@@ -19,7 +19,8 @@ from schemas.codec import SCHEMA_HEADER, Rejected, decode
 from schemas.events import Classification, ListingEvent, ReviewRequest
 from schemas.topics import Topic
 from tests.releases import FILLERS, KABOOM, ROOM_TYPES, WORDS, load_tiny
-from workers.pipeline import Outcome, Pipeline, Window
+from workers.outcomes import Outcome, Window
+from workers.pipeline import Pipeline
 
 AT = datetime(2026, 11, 24, 9, tzinfo=UTC)
 TRACE = ("traceparent", b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
