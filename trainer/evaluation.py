@@ -153,12 +153,11 @@ class Bootstrap:
 
     def __init__(self, truth: Truth) -> None:
         self._weights = _resamples(len(truth)) * truth.weights.astype(np.float32)
-        self._totals: Figures = self._weights.sum(axis=1, dtype=np.float64)
+        self._totals = self._sums(np.ones(len(truth)))
 
     def means(self, values: Figures | Flags) -> Figures:
         """The mean of a value per listing in every resample: float64 (resamples,)."""
-        sums: Figures = (self._weights @ values.astype(np.float32)).astype(np.float64)
-        return sums / self._totals
+        return self._sums(values) / self._totals
 
     def calibration_errors(self, confidence: Figures, right: Flags) -> Figures:
         """The ECE in every resample: float64 (resamples,)."""
@@ -166,6 +165,10 @@ class Bootstrap:
         gaps[np.arange(len(confidence)), _bins(confidence)] = confidence - right
         errors: Figures = np.abs(self._weights @ gaps).sum(axis=1, dtype=np.float64)
         return errors / self._totals
+
+    def _sums(self, values: Figures | Flags) -> Figures:
+        sums: Figures = (self._weights @ values.astype(np.float32)).astype(np.float64)
+        return sums
 
 
 def interval(resampled: Figures, level: float = 0.95) -> tuple[float, float]:

@@ -116,7 +116,8 @@ def _accuracy(
     gained = candidate.astype(float) - live
     lowest = float(np.quantile(resamples.means(gained), CHANCE))
     ours, theirs = mean(candidate, truth), mean(live, truth)
-    passed = lowest >= -bounds.max_accuracy_loss - 1e-9 or -gained.sum() <= bounds.noise_items
+    lost = -int(gained.sum())
+    passed = lowest >= -bounds.max_accuracy_loss - 1e-9 or lost <= bounds.noise_items
     return GateResult(
         "accuracy",
         passed,
@@ -199,7 +200,7 @@ def _baseline(
     ours, theirs, of_baseline = (
         mean(flags, truth) for flags in (candidate.right(truth), live.right(truth), right)
     )
-    keeps_up = highest >= 0 or -gained.sum() <= bounds.noise_items
+    keeps_up = highest >= 0 or -int(gained.sum()) <= bounds.noise_items
     behind_less = theirs <= ours < of_baseline
     why = f"{ours:.1%}, TF-IDF with logistic regression {of_baseline:.1%}"
     if not keeps_up:

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from artefacts.manifest import GateResult
 from trainer.evaluation import Answers, Truth
-from trainer.gate import POOLED, Bounds, GateResult, judge, judge_first
+from trainer.gate import POOLED, Bounds, judge, judge_first
 
 BOUNDS = Bounds(
     max_accuracy_loss=0.01,
@@ -48,6 +49,7 @@ def judged(
 ) -> dict[str, GateResult]:
     ours, theirs = (side if isinstance(side, Answers) else sure(side) for side in (candidate, live))
     results = judge(Truth.of(truth), ours, theirs, baseline, bounds)
+    assert all(isinstance(result.passed, bool) for result in results)  # JSON knows no numpy.bool
     return {result.gate: result for result in results}
 
 
