@@ -30,6 +30,7 @@ class Baseline:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._model: Pipeline | None = None
+        self._said: dict[str, str] = {}  # most of a hold-out was there at the last candidate
         self._labels = 0
         self._encoding = ""
         self._not_before = 0.0
@@ -54,7 +55,11 @@ class Baseline:
             self._labels, self._encoding = labels, encoding
         if self._model is None or not texts:
             return None
-        return [str(label) for label in self._model.predict(texts)]
+        new = [text for text in dict.fromkeys(texts) if text not in self._said]
+        if new:
+            self._said |= zip(new, map(str, self._model.predict(new)), strict=True)
+        self._said = {text: self._said[text] for text in texts}
+        return list(map(self._said.__getitem__, texts))
 
     def _due(self, labels: int, encoding: str) -> bool:
         if self._model is None or encoding != self._encoding:
@@ -64,6 +69,7 @@ class Baseline:
     def _fit(self, shares: Mapping[str, float]) -> None:
         started = time.monotonic()
         items = self._database.items(held_out=False)
+        self._said = {}
         self._model = fitted(items.texts, items.labels, shares)
         seconds = time.monotonic() - started
         self._not_before = time.monotonic() + PATIENCE * seconds

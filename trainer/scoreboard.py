@@ -1,7 +1,7 @@
 """How well the stream is predicted: kept in the database, and told to Prometheus."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 import msgspec
 
@@ -48,7 +48,7 @@ class Scoreboard:
         kept = _Kept(self._prequential.classes, self._prequential.domains)
         self._database.remember(_FACT, msgspec.json.encode(kept))
 
-    def show(self, classes: Iterable[str]) -> None:
+    def show(self, classes: Sequence[str]) -> None:
         """Tell Prometheus; of a class without a label in the window, that its recall is no number."""
         metrics, board = self._metrics, self._prequential
         for span, counts in (("window", board.window), ("start", board.since_start)):
@@ -58,7 +58,7 @@ class Scoreboard:
             metrics.class_forgetting.labels(label).set(progress.forgetting)
         self._show_domains()
 
-    def _show_span(self, span: str, counts: Counts, classes: Iterable[str]) -> None:
+    def _show_span(self, span: str, counts: Counts, classes: Sequence[str]) -> None:
         metrics = self._metrics
         accuracy, macro_f1 = counts.accuracy(), counts.macro_f1()
         if accuracy is not None and macro_f1 is not None:
