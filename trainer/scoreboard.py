@@ -11,6 +11,7 @@ from trainer.metrics import TrainerMetrics
 from trainer.prequential import WINDOW, Counts, Prediction, Prequential, Progress
 
 _FACT = "progress"
+_UNKNOWN = Progress(math.nan, math.nan)
 
 
 class _Kept(msgspec.Struct, frozen=True):
@@ -49,11 +50,12 @@ class Scoreboard:
         self._database.remember(_FACT, msgspec.json.encode(kept))
 
     def show(self, classes: Sequence[str]) -> None:
-        """Tell Prometheus; of a class without a label in the window, that its recall is no number."""
+        """Tell Prometheus; what is not known of a class yet is not a number."""
         metrics, board = self._metrics, self._prequential
         for span, counts in (("window", board.window), ("start", board.since_start)):
             self._show_span(span, counts, classes)
-        for label, progress in board.classes.items():
+        for label in classes:
+            progress = board.classes.get(label, _UNKNOWN)
             metrics.best_recall.labels(label).set(progress.best)
             metrics.class_forgetting.labels(label).set(progress.forgetting)
         self._show_domains()

@@ -377,10 +377,10 @@ def test_wrong_labels_show_as_forgetting(bench: Bench) -> None:
     assert best - lost == value("roomstream_trainer_class_recall_ratio", label | WINDOW)
 
 
-def _told(bench: Bench) -> list[tuple[str, dict[str, str], float]]:
+def _told(bench: Bench) -> list[tuple[str, dict[str, str], str]]:
     """What Prometheus is told about predictions."""
     return [
-        (sample.name, sample.labels, sample.value)
+        (sample.name, sample.labels, str(sample.value))  # NaN is not equal to itself
         for metric in bench.metrics.registry.collect()
         for sample in metric.samples
         if metric.name.startswith(
