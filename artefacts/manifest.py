@@ -70,6 +70,38 @@ class GateResult(msgspec.Struct, frozen=True):
     figures: dict[str, float] = {}
 
 
+class Figure(msgspec.Struct, frozen=True):
+    """The share of right answers among some hold-out listings, in [0, 1], and how many they are."""
+
+    share: float
+    items: int
+
+
+class Quality(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    How good the release is on the hold-out, weighted to the class shares of the stream.
+
+    Attributes:
+        items: How many listings it was judged by.
+        accuracy: The share of right answers, in [0, 1].
+        accuracy_interval: Lower and upper bound of it, with 95% confidence.
+        macro_f1: The mean of F1 over the classes, in [0, 1].
+        log_loss: In nats; lower is better.
+        calibration_error: How far confidence is from accuracy, in [0, 1] (ECE over 15 bins).
+        by_class: Recall of each class.
+        by_domain: Accuracy on each source or language; the 50 that have most listings.
+    """
+
+    items: int
+    accuracy: float
+    accuracy_interval: tuple[float, float]
+    macro_f1: float
+    log_loss: float
+    calibration_error: float
+    by_class: dict[str, Figure] = {}
+    by_domain: dict[str, Figure] = {}
+
+
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """
     A release. Its id is unique in a store and sorts by time of creation.
@@ -85,6 +117,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
         blobs: The parts by role: `encoder.onnx`, `head.onnx`, `tokenizer.json`.
         parent: The release that it was learned from, if any.
         base_model: Where the encoder came from, such as `minilm` or a folder.
+        quality: How good it is on the hold-out; None where there was none.
         learner: What made the head: `untrained`, `imported` or a learner's name.
         golden: Inputs and the logits they must have on the machine that serves them.
         versions: Libraries that made the release, by name.
@@ -104,6 +137,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     learner: str
     lineage: Lineage = Lineage()
     evaluation: list[GateResult] = []
+    quality: Quality | None = None
     golden: list[Golden] = []
     versions: dict[str, str] = {}
 

@@ -19,8 +19,10 @@ import numpy as np
 from artefacts.graphs import Floats
 from artefacts.manifest import Manifest, OffsetRange
 from schemas.errors import ConfigurationError
+from trainer.calibration import Seen
 from trainer.database_file import EPOCH, translated
 from trainer.intake import Label
+from trainer.prequential import Prediction
 
 VERSION = 2
 
@@ -231,16 +233,34 @@ class Database:
         rows = self._rows("SELECT held_out FROM labels WHERE listing_id = ? LIMIT 1", listing_id)
         return bool(rows[0][0]) if rows else None
 
-    def history(self, count: int) -> list[tuple[str, str | None]]:
-        """Label and prediction of the last labels, oldest first."""
-        rows = self._rows("SELECT label, predicted FROM labels ORDER BY seq DESC LIMIT ?", count)
-        return [(row[0], row[1]) for row in reversed(rows)]
+    def history(self, count: int) -> list[Prediction]:
+        """What was predicted for the last labels, oldest first."""
+        rows = self._rows(
+            "SELECT label, predicted, domain FROM labels ORDER BY seq DESC LIMIT ?", count
+        )
+        return [Prediction(*row) for row in reversed(rows)]
+
+    def tally(self) -> list[tuple[Prediction, int]]:
+        """What was predicted for every label there ever was, and how often."""
+        rows = self._rows(
+            "SELECT label, predicted, domain, count(*) FROM labels GROUP BY label, predicted, domain"
+        )
+        return [(Prediction(*row[:3]), row[3]) for row in rows]
 
     def learned(self) -> dict[str, int]:
         """How many labels of each class were learned."""
         return dict(
             self._rows("SELECT label, count(*) FROM labels WHERE NOT held_out GROUP BY label")
         )
+
+    def seen(self) -> list[Seen]:
+        """The labels that were learned, by class, and the listings of the stream they stand for."""
+        rows = self._rows(
+            "SELECT label, count(*), sum(1 / coalesce(propensity, 1.0)), "
+            "sum(1 / coalesce(propensity * propensity, 1.0)) FROM labels WHERE NOT held_out "
+            "GROUP BY label"
+        )
+        return [Seen(*row) for row in rows]
 
     def learned_and_deleted(self) -> int:
         """How many of the labels that were learned are of listings that were deleted since."""
@@ -299,11 +319,18 @@ class Database:
         self._sql.execute("UPDATE labels SET listing_id = NULL WHERE listing_id = ?", (listing_id,))
 
     def trim_holdout(self, size: int) -> None:
-        """Keep the newest listings of the hold-out."""
+        """
+        Keep so many listings of the hold-out.
+
+        Half of the places are shared out evenly among the classes, so that rare ones can be judged;
+        each goes to the newest listings of its class. The rest goes to the newest of all.
+        """
         self._sql.execute(
-            "DELETE FROM items WHERE held_out AND listing_id NOT IN "
-            "(SELECT listing_id FROM items WHERE held_out ORDER BY seq DESC LIMIT ?)",
-            (size,),
+            "DELETE FROM items WHERE held_out AND listing_id NOT IN (SELECT listing_id FROM ("
+            "SELECT listing_id, seq, row_number() OVER (PARTITION BY label ORDER BY seq DESC) AS place "
+            "FROM items WHERE held_out) ORDER BY place > "
+            "? / 2 / (SELECT count(DISTINCT label) FROM items WHERE held_out), seq DESC LIMIT ?)",
+            (size, size),
         )
 
     def kept(self) -> list[tuple[str, str]]:

@@ -4,9 +4,24 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from artefacts.manifest import GateResult
+import numpy as np
 
+from artefacts.manifest import GateResult
+from trainer.evaluation import (
+    Answers,
+    Bootstrap,
+    Flags,
+    Truth,
+    agree,
+    calibration_error,
+    mean,
+    share_by,
+)
+
+GATES = ("enough_labels", "accuracy", "recall", "calibration", "baseline")
 POOLED = "classes with few listings"
+CHANCE = 0.05
+"""How often chance alone may look as bad as what is held against a candidate."""
 
 
 @dataclass(frozen=True)
@@ -14,16 +29,23 @@ class Bounds:
     """
     How much worse than the live release a candidate may be.
 
+    Small hold-outs decide little: on 50 listings not even an equally good candidate could show that it
+    is at most one point worse, and a class of 20 loses five points with one listing. A gate that asked
+    for proof would block everything there, one that asked for proof of harm would let everything pass.
+    So a loss of at most `noise_items` listings is chance, however large a share it is, and every
+    listing beyond counts.
+
     Attributes:
         max_accuracy_loss: On the hold-out, in [0, 1].
         max_recall_loss: Of a class on the hold-out, in [0, 1].
+        max_calibration_loss: How much the expected calibration error may grow, in [0, 1].
         min_recall_items: Classes with fewer hold-out listings are judged together.
-        noise_items: A loss of so many listings is chance, however large a share of a small
-            hold-out it is.
+        noise_items: A loss of so many listings is chance.
     """
 
     max_accuracy_loss: float
     max_recall_loss: float
+    max_calibration_loss: float
     min_recall_items: int
     noise_items: int
 
@@ -59,72 +81,133 @@ def judge_first(
 
 
 def judge(
-    truth: Sequence[str], candidate: Sequence[str], live: Sequence[str], bounds: Bounds
+    truth: Truth,
+    candidate: Answers,
+    live: Answers,
+    baseline: Sequence[str] | None,
+    bounds: Bounds,
 ) -> list[GateResult]:
     """
-    Compare a candidate with the live release on the hold-out.
+    Compare a candidate with the live release and with a baseline on the hold-out.
 
     Args:
-        truth: The label of each listing.
-        candidate: What the candidate says of it.
-        live: What the live release says of it.
+        truth: What the listings are.
+        candidate: What the candidate says of them.
+        live: What the live release says of them.
+        baseline: What the baseline says of them; None: there is none yet.
         bounds: How much worse the candidate may be.
     """
-    return [_accuracy(truth, candidate, live, bounds), _recall(truth, candidate, live, bounds)]
+    if not len(truth):
+        why = "no listing is held out yet: nothing speaks against the candidate"
+        return [GateResult(gate, True, why) for gate in GATES[1:]]
+    resamples = Bootstrap(truth)
+    return [
+        _accuracy(truth, candidate.right(truth), live.right(truth), bounds, resamples),
+        _recall(truth, candidate.right(truth), live.right(truth), bounds),
+        _calibration(truth, candidate, live, bounds, resamples),
+        _baseline(truth, candidate, live, baseline, bounds, resamples),
+    ]
 
 
 def _accuracy(
-    truth: Sequence[str], candidate: Sequence[str], live: Sequence[str], bounds: Bounds
+    truth: Truth, candidate: Flags, live: Flags, bounds: Bounds, resamples: Bootstrap
 ) -> GateResult:
-    items = len(truth)
-    ours, theirs = _share(truth, candidate), _share(truth, live)
+    """The difference's lower bound of 95% confidence must be above the bound, or the loss chance."""
+    gained = candidate.astype(float) - live
+    lowest = float(np.quantile(resamples.means(gained), CHANCE))
+    ours, theirs = mean(candidate, truth), mean(live, truth)
+    lost = -int(gained.sum())
+    passed = lowest >= -bounds.max_accuracy_loss - 1e-9 or lost <= bounds.noise_items
     return GateResult(
         "accuracy",
-        bounds.allows(theirs - ours, bounds.max_accuracy_loss, items),
-        f"{ours:.1%} of {items} hold-out listings, the live release {theirs:.1%}; at most "
-        f"{bounds.max_accuracy_loss:.1%} or {bounds.noise_items} listings may be lost",
-        {"candidate": ours, "live": theirs, "items": items},
+        passed,
+        f"{ours:.1%} of {len(truth)} hold-out listings, the live release {theirs:.1%}; with 95% "
+        f"confidence the difference is at least {100 * lowest:+.1f} points, and must be above "
+        f"{-100 * bounds.max_accuracy_loss:.1f} or cost at most {bounds.noise_items} listings",
+        {
+            "candidate": ours,
+            "live": theirs,
+            "difference": ours - theirs,
+            "lower_bound": lowest,
+            "items": len(truth),
+        },
     )
 
 
-def _recall(
-    truth: Sequence[str], candidate: Sequence[str], live: Sequence[str], bounds: Bounds
-) -> GateResult:
-    common = {label for label, count in Counter(truth).items() if count >= bounds.min_recall_items}
-    rows_of: dict[str, list[int]] = {}
-    for row, label in enumerate(truth):
-        rows_of.setdefault(label if label in common else POOLED, []).append(row)
-    lost = {group: _lost(truth, candidate, live, rows) for group, rows in rows_of.items()}
+def _recall(truth: Truth, candidate: Flags, live: Flags, bounds: Bounds) -> GateResult:
+    counts = Counter(truth.labels)
+    groups = [
+        label if counts[label] >= bounds.min_recall_items else POOLED for label in truth.labels
+    ]
+    ours, theirs = share_by(groups, candidate), share_by(groups, live)
+    lost = {group: share - ours[group][0] for group, (share, _) in theirs.items()}
     beyond = [
         group
-        for group, rows in rows_of.items()
-        if not bounds.allows(lost[group], bounds.max_recall_loss, len(rows))
+        for group, (_, items) in ours.items()
+        if not bounds.allows(lost[group], bounds.max_recall_loss, items)
     ]
-    worst = max(lost, key=lost.__getitem__, default=None)
-    if worst is None or lost[worst] <= 0:
-        why = "no class loses any"
-    else:
-        why = f"{', '.join(beyond) or worst} loses {lost[beyond[0] if beyond else worst]:.1%}"
+    worst = max(beyond or lost, key=lost.__getitem__)
+    loses = f"{', '.join(beyond) or worst} loses {lost[worst]:.1%}"
     return GateResult(
         "recall",
         not beyond,
-        f"{why}; at most {bounds.max_recall_loss:.1%} or {bounds.noise_items} listings of a class "
-        "may be lost",
+        f"{loses if lost[worst] > 0 else 'no class loses any'}; at most "
+        f"{bounds.max_recall_loss:.1%} or {bounds.noise_items} listings of a class may be lost",
         {f"lost: {group}": loss for group, loss in lost.items()},
     )
 
 
-def _lost(
-    truth: Sequence[str], candidate: Sequence[str], live: Sequence[str], rows: Sequence[int]
-) -> float:
-    """How much recall the candidate loses on some rows."""
-    right = [truth[row] for row in rows]
-    return _share(right, [live[row] for row in rows]) - _share(
-        right, [candidate[row] for row in rows]
+def _calibration(
+    truth: Truth, candidate: Answers, live: Answers, bounds: Bounds, resamples: Bootstrap
+) -> GateResult:
+    """The error must not grow by more than the bound, unless chance alone makes it grow."""
+    sides = [(side.confidence, side.right(truth)) for side in (candidate, live)]
+    ours, theirs = (calibration_error(*side, truth) for side in sides)
+
+    def chance_explains() -> bool:
+        of_ours, of_theirs = (resamples.calibration_errors(*side) for side in sides)
+        return bool(np.quantile(of_ours - of_theirs, CHANCE) <= 0)
+
+    within = bounds.allows(ours - theirs, bounds.max_calibration_loss, len(truth))
+    return GateResult(
+        "calibration",
+        within or chance_explains(),
+        f"confidence is wrong by {100 * ours:.1f} points on average, the live release's by "
+        f"{100 * theirs:.1f}; it may be wrong by {100 * bounds.max_calibration_loss:.1f} more, or "
+        f"{bounds.noise_items} listings, or what chance explains",
+        {"candidate": ours, "live": theirs, "growth": ours - theirs},
     )
 
 
-def _share(truth: Sequence[str], said: Sequence[str]) -> float:
-    if not truth:
-        return 0.0
-    return sum(one == other for one, other in zip(truth, said, strict=True)) / len(truth)
+def _baseline(
+    truth: Truth,
+    candidate: Answers,
+    live: Answers,
+    baseline: Sequence[str] | None,
+    bounds: Bounds,
+    resamples: Bootstrap,
+) -> GateResult:
+    """
+    A candidate that is worse than the baseline must not take the place of a release that is not.
+
+    Where the live release is behind as well, one that is less so is an improvement.
+    """
+    if baseline is None:
+        return GateResult("baseline", True, "too few labels to fit a baseline")
+    right = agree(baseline, truth.labels)
+    gained = candidate.right(truth).astype(float) - right
+    highest = float(np.quantile(resamples.means(gained), 1 - CHANCE))
+    ours, theirs, of_baseline = (
+        mean(flags, truth) for flags in (candidate.right(truth), live.right(truth), right)
+    )
+    keeps_up = highest >= 0 or -int(gained.sum()) <= bounds.noise_items
+    behind_less = theirs <= ours < of_baseline
+    why = f"{ours:.1%}, TF-IDF with logistic regression {of_baseline:.1%}"
+    if not keeps_up:
+        why += f", the live release {theirs:.1%}"
+    return GateResult(
+        "baseline",
+        keeps_up or behind_less,
+        why,
+        {"candidate": ours, "baseline": of_baseline, "upper_bound": highest},
+    )

@@ -59,6 +59,39 @@ def two_layer_head(
     return _head(nodes, constants, len(hidden_weights), len(bias))
 
 
+def calibrated_head(head: bytes, temperature: float, correction: Sequence[float]) -> bytes:
+    """
+    Make a head that serves (logits + correction) / temperature, and their softmax.
+
+    Args:
+        head: Any head.
+        temperature: Above 0.
+        correction: One a class.
+
+    Returns:
+        A serialised model; the head itself where nothing is to be done.
+    """
+    if temperature == 1 and not any(correction):
+        return head
+    model = onnx.load_from_string(head)
+    graph = model.graph
+    for node in graph.node:
+        node.output[:] = ["learned_logits" if name == "logits" else name for name in node.output]
+    graph.initializer.extend(
+        _tensor(name, np.asarray(values))
+        for name, values in (("correction", correction), ("temperature", temperature))
+    )
+    calibration = [
+        helper.make_node("Add", ["learned_logits", "correction"], ["corrected_logits"]),
+        helper.make_node("Div", ["corrected_logits", "temperature"], ["logits"]),
+    ]
+    first = next(place for place, node in enumerate(graph.node) if "logits" in node.input)
+    nodes = [*graph.node[:first], *calibration, *graph.node[first:]]
+    del graph.node[:]
+    graph.node.extend(nodes)
+    return _checked(model)
+
+
 def _head(
     nodes: Sequence[onnx.NodeProto], constants: dict[str, Weights], dimensions: int, classes: int
 ) -> bytes:
@@ -70,15 +103,20 @@ def _head(
         _value("attention_mask", TensorProto.INT64, "sequence"),
     ]
     outputs = [_value(name, TensorProto.FLOAT, classes) for name in ("logits", "probabilities")]
-    tensors = [
-        numpy_helper.from_array(np.ascontiguousarray(values, np.float32), name)
-        for name, values in constants.items()
-    ]
+    tensors = [_tensor(name, values) for name, values in constants.items()]
     graph = helper.make_graph([*nodes, softmax], "head", inputs, outputs, tensors)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    return _checked(model)
+
+
+def _checked(model: onnx.ModelProto) -> bytes:
     onnx.checker.check_model(model)
     data: bytes = model.SerializeToString(deterministic=True)
     return data
+
+
+def _tensor(name: str, values: NDArray[np.floating]) -> onnx.TensorProto:
+    return numpy_helper.from_array(np.ascontiguousarray(values, np.float32), name)
 
 
 def _value(name: str, kind: int, width: int | str) -> onnx.ValueInfoProto:

@@ -1,6 +1,5 @@
 """Learn a mini-batch: predict, then learn, then keep, all of it or nothing."""
 
-import math
 import random
 from collections.abc import Callable, Sequence
 
@@ -16,8 +15,8 @@ from trainer.learners import LEARNERS
 from trainer.learners.base import Example, Examples, Learner
 from trainer.live import LiveRelease
 from trainer.metrics import TrainerMetrics
-from trainer.prequential import WINDOW, Prequential
 from trainer.replay import ReplayBuffer
+from trainer.scoreboard import Scoreboard
 from trainer.settings import TrainerSettings
 
 _log = structlog.get_logger(__name__)
@@ -61,7 +60,7 @@ class Learning:
         self._prefix = prefix
         self._deliver = deliver
         self._metrics = metrics
-        self._prequential = Prequential(database.history(WINDOW))
+        self._scoreboard = Scoreboard(database, metrics)
         self._replay = ReplayBuffer(
             settings.replay_size, database.kept(), _counts(database.fact(_SEEN)), _names(database)
         )
@@ -107,6 +106,7 @@ class Learning:
             with self._database.transaction():
                 self._observe_labels(encoded, predicted, self._live.encoding)
                 outcomes = self._take_in(notices, encoded, predicted)
+                self._scoreboard.keep()
                 self._keep_learner()
                 self._advance(records)
         self._count(encoded, gone, outcomes, repeated=len(labels) - len(encoded) - len(dead_labels))
@@ -207,7 +207,7 @@ class Learning:
         if held_out is None:
             held_out = is_held_out(label.listing_id, self._settings.holdout_share)
         seq = self._database.add_label(label, held_out, guess)
-        self._prequential.add(label.label, guess)
+        self._scoreboard.add(label, guess)
         if held_out:
             self._database.put_item(seq, True, label, features)
         else:
@@ -310,12 +310,7 @@ class Learning:
 
     def _observe(self) -> None:
         metrics = self._metrics
-        accuracy = self._prequential.accuracy()
-        if accuracy is not None:
-            metrics.accuracy.set(accuracy)
-        recalls = self._prequential.recall()
-        for label in self.learner.classes:
-            metrics.recall.labels(label).set(recalls.get(label, math.nan))
+        self._scoreboard.show(self.learner.classes)
         for label, count in self._replay.counts().items():
             metrics.replay.labels(label).set(count)
         metrics.holdout.set(self._database.holdout_size())

@@ -12,9 +12,7 @@ from artefacts.errors import InferenceError
 from artefacts.graphs import Encoders, Floats
 from artefacts.manifest import ENCODER, TOKENIZER, Blob, Manifest
 from artefacts.store import Store
-from artefacts.tokenisation import Tokens
 from schemas.events import ReleaseAnnouncement
-from trainer.database import Items
 from trainer.learners.base import Example
 
 _log = structlog.get_logger(__name__)
@@ -56,11 +54,6 @@ class LiveRelease:
             return list(self._examples(texts))
         except InferenceError:
             return [self._encode_alone(text) for text in texts]
-
-    def answers(self, items: Items, tokens: list[Tokens]) -> list[str]:
-        """What it says of listings whose features are known."""
-        _, probabilities = self.classifier.head.of_tokens(items.features, tokens)
-        return [self.manifest.labels[index] for index in probabilities.argmax(axis=1)]
 
     def says(self, texts: Sequence[str], features: Floats, encoding: str) -> list[str]:
         """

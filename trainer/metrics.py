@@ -2,6 +2,8 @@
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from trainer.gate import GATES
+
 _PUBLISH_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 _LABEL_TO_LIVE_BUCKETS = (0.5, 1, 2, 3, 5, 10, 30, 60, 300, 3600)
 
@@ -44,13 +46,51 @@ class TrainerMetrics:
         )
         self.accuracy = Gauge(
             "roomstream_trainer_prequential_accuracy_ratio",
-            "Share of the last labels that the learner had predicted before it learned them.",
+            "Share of the labels that the learner had predicted before it learned them; span window: of "
+            "the last ones, start: of all.",
+            ["span"],
+            registry=self.registry,
+        )
+        self.macro_f1 = Gauge(
+            "roomstream_trainer_prequential_macro_f1_ratio",
+            "The mean over the classes of F1 of these predictions.",
+            ["span"],
             registry=self.registry,
         )
         self.recall = Gauge(
             "roomstream_trainer_class_recall_ratio",
-            "The same for the labels of one class; not a number while none of them is among the last.",
+            "Share of the labels of one class that were predicted; not a number while there is none.",
+            ["label", "span"],
+            registry=self.registry,
+        )
+        self.best_recall = Gauge(
+            "roomstream_trainer_class_best_recall_ratio",
+            "The best recall of a class in any window with enough labels of it.",
             ["label"],
+            registry=self.registry,
+        )
+        self.class_forgetting = Gauge(
+            "roomstream_trainer_class_forgetting_ratio",
+            "The best recall of a class less its last one.",
+            ["label"],
+            registry=self.registry,
+        )
+        self.domain_accuracy = Gauge(
+            "roomstream_trainer_domain_accuracy_ratio",
+            "Share of the labels of one source or language that were predicted; the 50 commonest.",
+            ["domain", "span"],
+            registry=self.registry,
+        )
+        self.best_accuracy = Gauge(
+            "roomstream_trainer_domain_best_accuracy_ratio",
+            "The best accuracy on a domain in any window with enough labels of it.",
+            ["domain"],
+            registry=self.registry,
+        )
+        self.domain_forgetting = Gauge(
+            "roomstream_trainer_domain_forgetting_ratio",
+            "The best accuracy on a domain less the last one.",
+            ["domain"],
             registry=self.registry,
         )
         self.replay = Gauge(
@@ -98,6 +138,19 @@ class TrainerMetrics:
             "Labels on which two releases were compared, the challenger with the live one (duel) or the "
             "live one with the last that proved itself (guard): wins, losses or ties of the former.",
             ["comparison", "outcome"],
+            registry=self.registry,
+        )
+        self.gate_figure = Gauge(
+            "roomstream_trainer_gate_figure",
+            "What the last candidate showed at each gate.",
+            ["gate", "figure"],
+            registry=self.registry,
+        )
+        self.quality = Gauge(
+            "roomstream_trainer_candidate_quality",
+            "The last candidate on the hold-out: accuracy, macro_f1, log_loss, calibration_error, and "
+            "the temperature that was fitted.",
+            ["figure"],
             registry=self.registry,
         )
         self.publish_seconds = Histogram(
@@ -163,7 +216,7 @@ class TrainerMetrics:
             self.dead_letters.labels(stage)
         for outcome in ("announced", "challenger", "refused", "postponed"):
             self.releases.labels(outcome)
-        for gate in ("enough_labels", "accuracy", "recall"):
+        for gate in GATES:
             for outcome in ("passed", "failed"):
                 self.gates.labels(gate, outcome)
         for counter, values in (

@@ -17,7 +17,16 @@ GOLDEN_TEXTS = (
     "Private room in a quiet flat near the metro",
     "Hotel Sol: double room with reception open 24 h, " * 8,
 )
-_LIBRARIES = ("roomstream", "numpy", "onnx", "onnxruntime", "tokenizers", "torch", "transformers")
+_LIBRARIES = (
+    "roomstream",
+    "numpy",
+    "onnx",
+    "onnxruntime",
+    "scikit-learn",
+    "tokenizers",
+    "torch",
+    "transformers",
+)
 
 
 def with_golden(

@@ -11,17 +11,18 @@ import structlog
 
 from artefacts.classifier import Classifier
 from artefacts.errors import StoreError
-from artefacts.manifest import ENCODER, HEAD, TOKENIZER, Blob, GateResult, Lineage, Manifest
+from artefacts.manifest import ENCODER, HEAD, TOKENIZER, Blob, Lineage, Manifest
 from artefacts.store import Store, new_release_id
-from artefacts.tokenisation import Tokens
 from runtime.announcements import announce
 from runtime.retrying import BackOff
 from runtime.settings import KafkaSettings, SharedSettings
 from schemas.errors import RoomstreamError, TryAgain
 from schemas.events import ReleaseAnnouncement
-from trainer.database import Database, Items
-from trainer.gate import Bounds, judge, judge_first
-from trainer.learners.base import Examples, Learner
+from trainer.calibration import Calibration
+from trainer.database import Database
+from trainer.heads import calibrated_head
+from trainer.judging import HeldOut, Judging
+from trainer.learners.base import Examples, Learner, Logits
 from trainer.live import LiveRelease, Releases
 from trainer.metrics import TrainerMetrics
 from trainer.provenance import library_versions, with_golden
@@ -68,6 +69,7 @@ class Publishing:
         self._releases = releases
         self._metrics = metrics
         self._epoch = epoch
+        self._judging = Judging(database, settings, metrics)
         self._store = Store(shared.store)
         self._judged_seq = database.last_seq_announced()
         self._not_before = 0.0
@@ -128,14 +130,15 @@ class Publishing:
         """
         started = time.perf_counter()
         last_seq = self._database.last_learned()
-        head = learner.head()
-        candidate = self._make(learner, head, live)
-        holdout = self._database.items(held_out=True)
-        tokens = candidate.tokenise(holdout.texts)
-        _check_head(learner, candidate, holdout, tokens)
-        manifest = msgspec.structs.replace(
-            candidate.manifest, evaluation=self._judge(candidate, live, holdout, tokens)
+        holdout = self._judging.holdout(live)
+        logits = _logits(learner, holdout)
+        calibration = self._judging.calibrate(learner.classes, logits, holdout)
+        head = calibrated_head(
+            learner.head(), calibration.temperature, calibration.correction.tolist()
         )
+        candidate = self._make(learner, calibration, head, live)
+        _check_head(learner.name, candidate, holdout, calibration.apply(logits))
+        manifest = self._judging.judge(candidate, live, holdout)
         if all(result.passed for result in manifest.evaluation):
             parts = self._parts(head, live)
             live = self._announce(replace(candidate, manifest=manifest), parts, last_seq, channel)
@@ -177,7 +180,9 @@ class Publishing:
         self._failures, self.fault = 0, ""
         return ours
 
-    def _make(self, learner: Learner, head: bytes, live: LiveRelease) -> Classifier:
+    def _make(
+        self, learner: Learner, calibration: Calibration, head: bytes, live: LiveRelease
+    ) -> Classifier:
         """The candidate, loaded as a worker would load it; the store has nothing of it yet."""
         base = live.manifest
         created_at = datetime.now(UTC)
@@ -187,7 +192,8 @@ class Publishing:
             labels=learner.classes,
             max_length=base.max_length,
             feature_dimensions=base.feature_dimensions,
-            class_prior=learner.prior(),
+            temperature=calibration.temperature,
+            class_prior=calibration.prior(learner.prior()),
             review_below=base.review_below,
             blobs={
                 ENCODER: base.blobs[ENCODER],
@@ -212,33 +218,6 @@ class Publishing:
 
         manifest = with_golden(manifest, fetch, self._releases.encoders)
         return Classifier.load(manifest, fetch, self._releases.encoders, self._settings.threads)
-
-    def _judge(
-        self, candidate: Classifier, live: LiveRelease, holdout: Items, tokens: list[Tokens]
-    ) -> list[GateResult]:
-        settings = self._settings
-        if live.manifest.learner == "untrained":
-            results = judge_first(
-                candidate.manifest.lineage.labels_by_class,
-                live.manifest.labels,
-                settings.first_labels_per_class,
-                settings.first_labels,
-            )
-        else:
-            results = judge(
-                holdout.labels,
-                LiveRelease(live.announcement, candidate).answers(holdout, tokens),
-                live.answers(holdout, tokens),
-                Bounds(
-                    settings.max_accuracy_loss,
-                    settings.max_recall_loss,
-                    settings.min_recall_items,
-                    settings.noise_items,
-                ),
-            )
-        for result in results:
-            self._metrics.gates.labels(result.gate, "passed" if result.passed else "failed").inc()
-        return results
 
     def _parts(self, head: bytes, live: LiveRelease) -> list[bytes]:
         """What our store may lack: the head, and everything where the live one is of another store."""
@@ -303,17 +282,22 @@ class Publishing:
         )
 
 
-def _check_head(
-    learner: Learner, candidate: Classifier, holdout: Items, tokens: list[Tokens]
-) -> None:
-    """Compare the exported head with the learner on the hold-out."""
-    if not tokens:
+def _logits(learner: Learner, holdout: HeldOut) -> Logits:
+    """What the learner says of the hold-out: float64 (listings, classes)."""
+    if not holdout.tokens:
+        return np.zeros((0, len(learner.classes)))
+    ids = [text.ids for text in holdout.tokens]
+    return learner.logits(Examples(holdout.items.features, ids))
+
+
+def _check_head(learner: str, candidate: Classifier, holdout: HeldOut, expected: Logits) -> None:
+    """Compare the exported head with the calibrated learner on the hold-out."""
+    if not holdout.tokens:
         return
-    found, _ = candidate.head.of_tokens(holdout.features, tokens)
-    expected = learner.logits(Examples(holdout.features, [text.ids for text in tokens]))
+    found, _ = candidate.head.of_tokens(holdout.items.features, holdout.tokens)
     difference = float((np.abs(found - expected) / np.maximum(1, np.abs(expected))).max())
     if not difference <= HEAD_TOLERANCE:
         raise RoomstreamError(
-            f"This is a bug: the exported head differs from the learner {learner.name} by "
+            f"This is a bug: the exported head differs from the learner {learner} by "
             f"{difference:.1e}, allowed are {HEAD_TOLERANCE:.0e}. Nothing was published."
         )

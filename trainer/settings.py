@@ -50,7 +50,12 @@ class TrainerSettings(Settings):
         ),
     ] = 0.1
     holdout_size: Annotated[
-        int, Field(ge=1, description="The most listings in the hold-out; the oldest go first.")
+        int,
+        Field(
+            ge=1,
+            description="The most listings in the hold-out. The oldest go first, but half of the places "
+            "are shared out evenly among the classes.",
+        ),
     ] = 1_000
     release_interval_seconds: Annotated[
         float, Field(ge=0, description="The least time between two candidates.")
@@ -68,7 +73,8 @@ class TrainerSettings(Settings):
         Field(
             ge=0,
             le=1,
-            description="A candidate's hold-out accuracy may be so much lower than the live one's.",
+            description="A candidate's hold-out accuracy may be so much lower than the live one's, "
+            "with 95% confidence.",
         ),
     ] = 0.01
     max_recall_loss: Annotated[
@@ -79,6 +85,15 @@ class TrainerSettings(Settings):
             description="The recall of a class on the hold-out may be so much lower than the live one's.",
         ),
     ] = 0.05
+    max_calibration_loss: Annotated[
+        float,
+        Field(
+            ge=0,
+            le=1,
+            description="A candidate's expected calibration error may be so much higher than the live "
+            "one's.",
+        ),
+    ] = 0.02
     min_recall_items: Annotated[
         int,
         Field(

@@ -8,7 +8,7 @@ import typer
 from rich.markup import escape
 
 from artefacts.errors import ReleaseError, ReleaseMissing
-from artefacts.manifest import Manifest
+from artefacts.manifest import Manifest, Quality
 from artefacts.store import Store
 from roomstream.commands.output import Json, moment, out, print_json, print_table, tell
 from roomstream.live import LIVE, Channel, make_live, on_channels, put_on_channel
@@ -221,6 +221,7 @@ def _facts(manifest: Manifest, serving: Mapping[str, ReleaseAnnouncement]) -> di
         "base_model": manifest.base_model,
         "labels_by_class": manifest.lineage.labels_by_class,
         "evaluation": msgspec.to_builtins(manifest.evaluation),
+        "quality": msgspec.to_builtins(manifest.quality),
         "live": is_live,
         "pinned": is_live and live is not None and live.pinned,
         "why": live.why if is_live and live is not None else None,
@@ -248,6 +249,26 @@ def _state(manifest: Manifest, serving: Mapping[str, ReleaseAnnouncement]) -> st
     )
 
 
+def _quality(quality: Quality | None) -> list[tuple[str, str]]:
+    """How good it is on listings that it never learned, in rows."""
+    if quality is None:
+        return [("quality", "not measured: no listing was held out")]
+    low, high = quality.accuracy_interval
+    groups = [("recall", quality.by_class), ("accuracy", quality.by_domain)]
+    return [
+        ("accuracy", f"{quality.accuracy:.1%} ({low:.1%} to {high:.1%} with 95% confidence)"),
+        ("judged by", f"{quality.items:,} listings that it never learned"),
+        ("macro-F1", f"{quality.macro_f1:.1%}"),
+        ("log loss", f"{quality.log_loss:.3f} nats"),
+        ("confidence", f"wrong by {100 * quality.calibration_error:.1f} points on average"),
+        *(
+            (figure, f"{name or 'of unknown source'}: {of.share:.1%} of {of.items:,}")
+            for figure, by in groups
+            for name, of in by.items()
+        ),
+    ]
+
+
 def _since(channel: str, announced: ReleaseAnnouncement) -> str:
     where = "live" if channel == LIVE else f"{channel} of {announced.share:.0%}"
     pinned = ", pinned" if announced.pinned else ""
@@ -268,6 +289,7 @@ def _describe(manifest: Manifest, serving: Mapping[str, ReleaseAnnouncement]) ->
             ("max length", f"{manifest.max_length} tokens"),
             ("review below", f"{manifest.review_below:.0%} confidence"),
             *(("class", f"{label}: {counts.get(label, 0):,} labels") for label in manifest.labels),
+            *_quality(manifest.quality),
             *(
                 (f"gate {result.gate}", f"{'passed' if result.passed else 'failed'}: {result.why}")
                 for result in manifest.evaluation

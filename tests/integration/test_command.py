@@ -8,8 +8,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
+from artefacts.manifest import Figure, Quality
 from artefacts.store import Store
 from roomstream.brokers import Broker
 from roomstream.live import live_announcement, make_live
@@ -138,6 +140,39 @@ def test_releases_are_listed_promoted_rolled_back_and_verified(
     assert verified.returncode == 0
     assert verified.stdout.count("ok") == 2
     assert [{"release": old, "fault": None}, {"release": new, "fault": None}] == facts
+
+
+@pytest.mark.usefixtures("topics")
+def test_a_release_shows_how_good_it_is(roomstream: Command, shared: SharedSettings) -> None:
+    """In words for people, by class and by city, and as JSON for programs."""
+    quality = Quality(
+        items=400,
+        accuracy=0.875,
+        accuracy_interval=(0.84, 0.905),
+        macro_f1=0.61,
+        log_loss=0.4,
+        calibration_error=0.02,
+        by_class={"Private room": Figure(0.9, 120)},
+        by_domain={"madrid": Figure(0.88, 300), "[/b]": Figure(0.86, 100)},  # no markup
+    )
+    store = Store(shared.store)
+    plain = tiny_release(store)
+    measured = msgspec.structs.replace(plain, release="measured", quality=quality)
+    store.publish(measured)
+    shown = roomstream("releases", "show", "measured").stdout
+
+    for line in (
+        "87.5% (84.0% to 90.5% with 95% confidence)",
+        "400 listings that it never learned",
+        "Private room: 90.0% of 120",
+        "madrid: 88.0% of 300",
+        "[/b]: 86.0% of 100",
+        "wrong by 2.0 points on average",
+    ):
+        assert line in shown
+    assert "not measured" in roomstream("releases", "show", plain.release).stdout
+    facts = roomstream.json("releases", "show", "measured")
+    assert facts["quality"]["by_domain"]["madrid"] == {"share": 0.88, "items": 300}
 
 
 @pytest.mark.usefixtures("topics")

@@ -15,7 +15,11 @@ SHARE = 0.1
 
 
 def labelled(
-    number: int, label: str | None = None, title: str | None = None, event_id: str | None = None
+    number: int,
+    label: str | None = None,
+    title: str | None = None,
+    event_id: str | None = None,
+    source: str | None = None,
 ) -> LabelledEvent:
     """
     A label that fits its title, unless another one is given.
@@ -25,6 +29,7 @@ def labelled(
         label: What is said of it, if not the truth.
         title: Its text, if not words of its class.
         event_id: If not `e-<number>`.
+        source: Where the listing comes from.
     """
     chance = random.Random(number)
     truth = ROOM_TYPES[number % len(ROOM_TYPES)]
@@ -36,6 +41,7 @@ def labelled(
         label=label or truth,
         labelled_at=AT,
         origin="person",
+        source=source,
     )
 
 

@@ -22,7 +22,12 @@ from trainer.intake import Label
 FEATURES = np.arange(8, dtype=np.float32)
 
 
-def label(number: int, of: str = "Private room", text: str = "Habitación 🌿") -> Label:
+def label(
+    number: int,
+    of: str = "Private room",
+    text: str = "Habitación 🌿",
+    propensity: float | None = 0.5,
+) -> Label:
     return Label(
         record=Record("labelled", 0, number, b"key", b"{}", (), 1_000 + number),
         event_id=f"e-{number}",
@@ -31,7 +36,8 @@ def label(number: int, of: str = "Private room", text: str = "Habitación 🌿")
         label=of,
         origin="person",
         labelled_at=datetime(2026, 11, 24, tzinfo=UTC),
-        propensity=0.5,
+        propensity=propensity,
+        domain="madrid",
     )
 
 
@@ -183,6 +189,43 @@ def test_a_deleted_listing_leaves_its_count_only(path: Path) -> None:
         assert {"e-1"} == database.known(["e-1"])
     assert b"secret words" not in path.read_bytes()
     assert b"l-1" not in path.read_bytes()
+
+
+def test_half_of_the_holdout_is_shared_out_among_the_classes(path: Path) -> None:
+    """A rare class keeps its newest listings, though a hundred newer ones of another came."""
+    with Database(path) as database:
+        keep(database, *(label(number, "Hotel room") for number in range(5)), held_out=True)
+        keep(database, *(label(number) for number in range(5, 105)), held_out=True)
+        with database.transaction():
+            database.trim_holdout(12)
+        held = database.items(held_out=True)
+
+    assert held.ids == ["l-2", "l-3", "l-4", *(f"l-{number}" for number in range(96, 105))]
+    assert set(held.domains) == {"madrid"}
+
+
+def test_labels_stand_for_the_listings_they_were_chosen_from(path: Path) -> None:
+    """With a propensity of a quarter for four, without one for itself."""
+    with Database(path) as database:
+        keep(database, label(0, propensity=0.25), label(1, propensity=None))
+        keep(database, label(2, "Hotel room", propensity=0.5))
+        keep(database, label(3), held_out=True)
+
+        assert sorted(database.seen()) == [
+            ("Hotel room", 1, 2, 4),
+            ("Private room", 2, 5, 17),
+        ]
+
+
+def test_predictions_are_counted_for_good(path: Path) -> None:
+    """What was predicted for every label is known after a restart."""
+    with Database(path) as database:
+        keep(database, label(0), label(1), label(2, "Hotel room"))
+    with Database(path) as database:
+        assert sorted(database.tally()) == [
+            (("Hotel room", None, "madrid"), 1),
+            (("Private room", None, "madrid"), 2),
+        ]
 
 
 def test_the_newest_of_the_holdout_stay(path: Path) -> None:

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from artefacts.graphs import Head
-from trainer.heads import linear_head, two_layer_head, untrained_head
+from trainer.heads import calibrated_head, linear_head, two_layer_head, untrained_head
 
 Floats = NDArray[np.float32]
 
@@ -58,6 +58,30 @@ def test_a_two_layer_head_has_a_relu_between() -> None:
 
     expected = np.maximum(features @ hidden + hidden_bias, 0) @ weights + bias
     np.testing.assert_allclose(logits, expected, rtol=1e-4, atol=1e-4)
+
+
+@given(st.integers(1, 6), st.floats(0.05, 20), st.integers(0, 99))
+def test_a_calibrated_head_corrects_and_cools(classes: int, temperature: float, seed: int) -> None:
+    """Its logits are (logits + correction) / temperature, its scores their softmax."""
+    chance = np.random.default_rng(seed)
+    head = linear_head(drawn(chance, 5, classes), drawn(chance, classes))
+    correction, features = drawn(chance, classes), drawn(chance, 4, 5)
+    expected = (run(head, features)[0] + correction) / np.float32(temperature)
+    scores = np.exp(expected - expected.max(axis=1, keepdims=True))
+
+    logits, probabilities = run(calibrated_head(head, temperature, correction.tolist()), features)
+
+    np.testing.assert_allclose(logits, expected, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(
+        probabilities, scores / scores.sum(axis=1, keepdims=True), rtol=1e-3, atol=1e-5
+    )
+
+
+def test_a_head_that_needs_no_calibration_stays_as_it_is() -> None:
+    """Its digest too."""
+    head = untrained_head(4, 3)
+
+    assert calibrated_head(head, 1.0, [0, 0, 0]) == head
 
 
 def test_the_same_numbers_make_the_same_bytes() -> None:

@@ -23,6 +23,8 @@ from trainer.learners.base import Examples
 from trainer.learning import Learning
 from trainer.metrics import TrainerMetrics
 
+WINDOW = {"span": "window"}
+
 
 @pytest.fixture
 def bench(tmp_path: Path) -> Iterator[Bench]:
@@ -220,7 +222,7 @@ def test_a_learner_that_lost_its_replay_buffer_still_predicts(bench: Bench) -> N
     bench.restart()
     bench.feed(labelled(numbers[19]), first=19)
 
-    assert bench.database.history(1) == [(labelled(numbers[19]).label,) * 2]
+    assert [each.right for each in bench.database.history(1)] == [True]
 
 
 def test_nothing_is_predicted_before_the_first_label(bench: Bench) -> None:
@@ -229,7 +231,8 @@ def test_nothing_is_predicted_before_the_first_label(bench: Bench) -> None:
     bench.feed(labelled(numbers[0]))
     bench.feed(labelled(numbers[1]), first=1)
 
-    assert [guess for _, guess in bench.database.history(2)] == [None, labelled(numbers[0]).label]
+    predicted = [each.predicted for each in bench.database.history(2)]
+    assert predicted == [None, labelled(numbers[0]).label]
 
 
 @given(cuts=st.sets(st.integers(1, 59)), stops=st.sets(st.integers(1, 59), max_size=3))
@@ -323,18 +326,64 @@ def test_the_gauges_show_what_is_kept(bench: Bench) -> None:
     bench.feed(*(labelled(n) for n in range(60)))
     value = bench.metrics.registry.get_sample_value
     before = {
-        "accuracy": value("roomstream_trainer_prequential_accuracy_ratio"),
+        "accuracy": value("roomstream_trainer_prequential_accuracy_ratio", WINDOW),
         "holdout": value("roomstream_trainer_holdout_items"),
         "replay": value("roomstream_trainer_replay_items", {"label": "Hotel room"}),
-        "recall": value("roomstream_trainer_class_recall_ratio", {"label": "Hotel room"}),
+        "recall": value("roomstream_trainer_class_recall_ratio", {"label": "Hotel room"} | WINDOW),
     }
     bench.restart()
     value = bench.metrics.registry.get_sample_value
 
     assert before == {
-        "accuracy": value("roomstream_trainer_prequential_accuracy_ratio"),
+        "accuracy": value("roomstream_trainer_prequential_accuracy_ratio", WINDOW),
         "holdout": value("roomstream_trainer_holdout_items"),
         "replay": value("roomstream_trainer_replay_items", {"label": "Hotel room"}),
-        "recall": value("roomstream_trainer_class_recall_ratio", {"label": "Hotel room"}),
+        "recall": value("roomstream_trainer_class_recall_ratio", {"label": "Hotel room"} | WINDOW),
     }
     assert before["holdout"] == len(bench.held_out)
+
+
+def test_the_figures_of_the_stream_go_on_after_a_restart(bench: Bench) -> None:
+    """Accuracy, recall, best and forgetting, by class and by city, are those of before."""
+    for start in range(0, 120, 40):
+        numbers = range(start, start + 40)
+        city = "madrid" if start < 80 else "dublin"
+        bench.feed(*(labelled(number, source=city) for number in numbers), first=start)
+    before = _told(bench)
+    bench.restart()
+
+    assert _told(bench) == before
+    assert {labels["domain"] for name, labels, _ in before if "domain" in labels} == {
+        "madrid",
+        "dublin",
+    }
+    names = {name.removeprefix("roomstream_trainer_") for name, _, _ in before}
+    assert {"class_forgetting_ratio", "domain_best_accuracy_ratio"} <= names
+
+
+def test_wrong_labels_show_as_forgetting(bench: Bench) -> None:
+    """A class that was known for 60 labels and is then called another one."""
+    bench.feed(*(labelled(number) for number in range(240)))
+    bench.feed(*(labelled(number) for number in range(240, 480)), first=240)
+    for start in range(480, 960, 60):
+        numbers = range(start, start + 60)
+        bench.feed(*(labelled(number, label="Hotel room") for number in numbers), first=start)
+    value = bench.metrics.registry.get_sample_value
+    label = {"label": "Hotel room"}
+    best = value("roomstream_trainer_class_best_recall_ratio", label) or 0
+    lost = value("roomstream_trainer_class_forgetting_ratio", label) or 0
+
+    assert best > 0
+    assert best - lost == value("roomstream_trainer_class_recall_ratio", label | WINDOW)
+
+
+def _told(bench: Bench) -> list[tuple[str, dict[str, str], str]]:
+    """What Prometheus is told about predictions."""
+    return [
+        (sample.name, sample.labels, str(sample.value))  # NaN is not equal to itself
+        for metric in bench.metrics.registry.collect()
+        for sample in metric.samples
+        if metric.name.startswith(
+            tuple(f"roomstream_trainer_{what}_" for what in ("prequential", "class", "domain"))
+        )
+    ]

@@ -20,6 +20,7 @@ from tests.releases import ROOM_TYPES, tiny_release
 from tests.trainer.labels import labelled, learned_numbers, records
 from trainer.database import Database
 from trainer.heads import linear_head
+from trainer.learners.base import Examples
 from trainer.learners.slda import StreamingLda
 from trainer.learning import Learning
 from trainer.live import LiveRelease, Releases
@@ -130,6 +131,75 @@ def test_a_candidate_is_due_once_for_what_was_learned(desk: Desk) -> None:
     due += [desk.publishing.due(desk.live), desk.desk().due(desk.live)]
 
     assert due == [False, False, False, True, False, False]
+
+
+def test_a_release_is_calibrated_inside_its_head(desk: Desk) -> None:
+    """What a worker serves are the learner's logits by the temperature that the manifest names."""
+    held = learned_numbers(60, held_out=True)
+    desk.learn(*learned_numbers(40), *held)
+    release = desk.publish()
+    classifier, temperature = release.classifier, release.manifest.temperature
+    tokens = classifier.tokenise([labelled(number).title for number in held])
+    inference = classifier.infer(tokens)
+    examples = Examples(inference.features, [text.ids for text in tokens])
+    learned = desk.learning.learner.logits(examples)
+
+    assert temperature != 1
+    np.testing.assert_allclose(inference.logits, learned / temperature, rtol=1e-3, atol=1e-3)
+    figure = desk.metrics.registry.get_sample_value(
+        "roomstream_trainer_candidate_quality", {"figure": "temperature"}
+    )
+    assert figure == temperature
+
+
+def test_a_release_says_how_good_it_is(desk: Desk) -> None:
+    """By class and by domain, with an interval; that is what `releases show` tells."""
+    desk.learn(*learned_numbers(80), *learned_numbers(60, held_out=True))
+    quality = desk.publish().manifest.quality
+
+    assert quality is not None
+    assert quality.items == 60
+    low, high = quality.accuracy_interval
+    assert 0 < low <= quality.accuracy <= high <= 1
+    assert set(quality.by_class) == set(ROOM_TYPES)
+    assert sum(figure.items for figure in quality.by_class.values()) == 60
+    assert {domain: figure.items for domain, figure in quality.by_domain.items()} == {"": 60}
+
+
+def test_the_second_release_passes_every_gate(desk: Desk) -> None:
+    """With its figures in the manifest and in a metric."""
+    desk.learn(*learned_numbers(80), *learned_numbers(40, held_out=True))
+    desk.publish()
+    desk.learn(*learned_numbers(80, start=1_000))
+    evaluation = desk.publish().manifest.evaluation
+    figure = desk.metrics.registry.get_sample_value
+
+    assert [result.gate for result in evaluation] == [
+        "accuracy",
+        "recall",
+        "calibration",
+        "baseline",
+    ]
+    for result in evaluation:
+        for name, value in result.figures.items():
+            labels = {"gate": result.gate, "figure": name}
+            assert value == figure("roomstream_trainer_gate_figure", labels)
+    assert "TF-IDF" in evaluation[-1].why
+
+
+def test_labels_that_reviewers_were_asked_for_are_no_sample(desk: Desk) -> None:
+    """Hotel rooms are labelled ten times as often as others; the release knows how rare they are."""
+    events = [
+        msgspec.structs.replace(event, propensity=1.0 if event.label == "Hotel room" else 0.1)
+        for event in map(labelled, learned_numbers(400))
+    ]
+    desk.learning.step(records(events))
+    prior = dict(zip(ROOM_TYPES, desk.publish().manifest.class_prior, strict=True))
+    labels = dict(zip(ROOM_TYPES, desk.learning.learner.prior(), strict=True))
+
+    assert labels["Hotel room"] > 0.2
+    assert prior["Hotel room"] < 0.1
+    assert sum(prior.values()) == pytest.approx(1)
 
 
 def test_a_refused_candidate_leaves_its_figures_only(desk: Desk, tmp_path: Path) -> None:

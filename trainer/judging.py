@@ -1,0 +1,152 @@
+"""A candidate on the hold-out: how good it is, and whether it may take the place of what is live."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from artefacts.classifier import Classifier
+from artefacts.manifest import Figure, GateResult, Manifest, Quality
+from artefacts.tokenisation import Tokens
+from trainer.baseline import Baseline
+from trainer.calibration import Calibration, calibrate, prior_correction, stream_shares
+from trainer.database import Database, Items
+from trainer.evaluation import (
+    Answers,
+    Bootstrap,
+    Flags,
+    Truth,
+    calibration_error,
+    interval,
+    log_loss,
+    macro_f1,
+    mean,
+    share_by,
+)
+from trainer.gate import Bounds, judge, judge_first
+from trainer.learners.base import Logits
+from trainer.live import LiveRelease
+from trainer.metrics import TrainerMetrics
+from trainer.prequential import DOMAINS
+from trainer.settings import TrainerSettings
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """
+    The hold-out when a candidate is made.
+
+    Attributes:
+        items: Its listings.
+        tokens: Their tokens, one each.
+        truth: What they are, weighted to the stream.
+    """
+
+    items: Items
+    tokens: list[Tokens]
+    truth: Truth
+
+    def answers(self, classifier: Classifier) -> Answers:
+        """What a release says of them."""
+        _, probabilities = classifier.head.of_tokens(self.items.features, self.tokens)
+        return Answers(classifier.manifest.labels, probabilities)
+
+
+class Judging:
+    """
+    Decides about candidates.
+
+    Args:
+        database: Holds the hold-out, and what the baseline is fitted to.
+        settings: What a candidate must show.
+        metrics: Where its figures are told.
+    """
+
+    def __init__(
+        self, database: Database, settings: TrainerSettings, metrics: TrainerMetrics
+    ) -> None:
+        self._database = database
+        self._settings = settings
+        self._metrics = metrics
+        self._baseline = Baseline(database)
+
+    def holdout(self, live: LiveRelease) -> HeldOut:
+        """The hold-out as it is now; its features are those of the live release's encoder."""
+        items = self._database.items(held_out=True)
+        shares = stream_shares(self._database.seen())
+        return HeldOut(items, live.classifier.tokenise(items.texts), Truth.of(items.labels, shares))
+
+    def calibrate(self, classes: Sequence[str], logits: Logits, holdout: HeldOut) -> Calibration:
+        """Fit temperature and prior correction of a learner, whose logits on the hold-out these are."""
+        correction = prior_correction(self._database.seen())
+        calibration = calibrate(classes, logits, holdout.truth, correction)
+        self._metrics.quality.labels("temperature").set(calibration.temperature)
+        return calibration
+
+    def judge(self, candidate: Classifier, live: LiveRelease, holdout: HeldOut) -> Manifest:
+        """The candidate's manifest with its quality, and with the result of every gate."""
+        answers = holdout.answers(candidate)
+        if live.manifest.learner == "untrained":
+            results = judge_first(
+                candidate.manifest.lineage.labels_by_class,
+                live.manifest.labels,
+                self._settings.first_labels_per_class,
+                self._settings.first_labels,
+            )
+        else:
+            results = self._compare(answers, live, holdout)
+        measured = quality(answers, holdout) if len(holdout.truth) else None
+        self._tell(results, measured)
+        return msgspec.structs.replace(candidate.manifest, evaluation=results, quality=measured)
+
+    def _compare(self, answers: Answers, live: LiveRelease, holdout: HeldOut) -> list[GateResult]:
+        settings = self._settings
+        seen = self._database.seen()
+        baseline = self._baseline.answers(
+            holdout.items.texts,
+            live.encoding,
+            sum(each.labels for each in seen),
+            stream_shares(seen),
+        )
+        bounds = Bounds(
+            settings.max_accuracy_loss,
+            settings.max_recall_loss,
+            settings.max_calibration_loss,
+            settings.min_recall_items,
+            settings.noise_items,
+        )
+        return judge(holdout.truth, answers, holdout.answers(live.classifier), baseline, bounds)
+
+    def _tell(self, results: Sequence[GateResult], measured: Quality | None) -> None:
+        metrics = self._metrics
+        metrics.gate_figure.clear()
+        for result in results:
+            metrics.gates.labels(result.gate, "passed" if result.passed else "failed").inc()
+            for figure, value in result.figures.items():
+                metrics.gate_figure.labels(result.gate, figure).set(value)
+        if measured is not None:
+            for figure in ("accuracy", "macro_f1", "log_loss", "calibration_error"):
+                metrics.quality.labels(figure).set(getattr(measured, figure))
+
+
+def quality(answers: Answers, holdout: HeldOut) -> Quality:
+    """Measure a release on a hold-out of one listing at least."""
+    truth = holdout.truth
+    right = answers.right(truth)
+    return Quality(
+        items=len(truth),
+        accuracy=mean(right, truth),
+        accuracy_interval=interval(Bootstrap(truth).means(right)),
+        macro_f1=macro_f1(answers.said, truth),
+        log_loss=log_loss(answers, truth),
+        calibration_error=calibration_error(answers.confidence, right, truth),
+        by_class=_figures(truth.labels, right),
+        by_domain=_figures(holdout.items.domains, right, DOMAINS),
+    )
+
+
+def _figures(groups: Sequence[str], right: Flags, most: int | None = None) -> dict[str, Figure]:
+    """The share of right answers in each group, or in so many of the largest."""
+    found = share_by(groups, right)
+    largest = sorted(found, key=lambda name: -found[name][1])[:most]
+    return {name: Figure(*found[name]) for name in largest}
