@@ -124,6 +124,8 @@ def labelled_event(
         labelled_at=labelled_at,
         origin=origin,
         propensity=propensity,
+        language=listing.language,
+        source=listing.source,
     )
 
 

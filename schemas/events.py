@@ -51,6 +51,10 @@ Label = Annotated[
         description="A class of room, such as 'Private room'.",
     ),
 ]
+Language = Annotated[
+    str, Meta(max_length=35, description="BCP 47 tag such as 'es' or 'en-GB', if known.")
+]
+Source = Annotated[str, Meta(max_length=200, description="Where it came from, such as a city.")]
 Probability = Annotated[float, Meta(ge=0, le=1)]
 Scores = Annotated[
     dict[str, Probability],
@@ -89,17 +93,9 @@ class ListingEvent(Event, frozen=True, kw_only=True):
     listing_id: ListingId
     title: Title
     description: Description | None = None
-    language: (
-        Annotated[
-            str, Meta(max_length=35, description="BCP 47 tag such as 'es' or 'en-GB', if known.")
-        ]
-        | None
-    ) = None
+    language: Language | None = None
     occurred_at: Annotated[Timestamp, Meta(description="When it happened upstream.")]
-    source: (
-        Annotated[str, Meta(max_length=200, description="Where it came from, such as a city.")]
-        | None
-    ) = None
+    source: Source | None = None
 
 
 class InputPosition(Event, frozen=True, kw_only=True):
@@ -160,6 +156,8 @@ class LabelledEvent(Event, frozen=True, kw_only=True):
         Literal["person", "rule", "import"], Meta(description="Who or what gave the label.")
     ]
     propensity: Propensity | None = None
+    language: Language | None = None
+    source: Source | None = None
 
 
 class Feedback(Event, frozen=True, kw_only=True):
@@ -173,6 +171,8 @@ class Feedback(Event, frozen=True, kw_only=True):
     accepted: Annotated[bool, Meta(description="true: the label is right; false: it is wrong.")]
     labelled_at: Annotated[Timestamp, Meta(description="When the person said so.")]
     propensity: Propensity | None = None
+    language: Language | None = None
+    source: Source | None = None
 
 
 class Deletion(Event, frozen=True, kw_only=True):

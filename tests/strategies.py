@@ -101,6 +101,8 @@ _BY_TYPE: dict[type[Event], st.SearchStrategy[Any]] = {
         labelled_at=times,
         origin=st.sampled_from(["person", "rule", "import"]),
         propensity=st.none() | propensities,
+        language=st.none() | texts(35),
+        source=st.none() | texts(200),
     ),
     Feedback: st.builds(
         Feedback,
@@ -112,6 +114,8 @@ _BY_TYPE: dict[type[Event], st.SearchStrategy[Any]] = {
         accepted=st.booleans(),
         labelled_at=times,
         propensity=st.none() | propensities,
+        language=st.none() | texts(35),
+        source=st.none() | texts(200),
     ),
     Deletion: st.builds(Deletion, event_id=names, listing_id=names, deleted_at=times),
     ReleaseAnnouncement: st.builds(

@@ -43,6 +43,7 @@ CREATE TABLE labels (               -- one row per label event, never its text
     label TEXT NOT NULL,
     origin TEXT NOT NULL,
     propensity REAL,
+    domain TEXT NOT NULL,           -- source or else language; empty where neither is known
     labelled_at TEXT NOT NULL,
     arrived_ms INTEGER NOT NULL,
     topic TEXT NOT NULL,
@@ -58,6 +59,7 @@ CREATE TABLE items (                -- replay buffer and hold-out
     held_out INTEGER NOT NULL,
     text TEXT NOT NULL,
     label TEXT NOT NULL,
+    domain TEXT NOT NULL,
     features BLOB NOT NULL          -- float32 (dim,)
 );
 CREATE INDEX items_by_age ON items (held_out, seq);
@@ -69,7 +71,7 @@ CREATE TABLE candidates (
     manifest BLOB NOT NULL
 );
 """
-_SELECT_ITEMS = "SELECT listing_id, text, label, features FROM items"
+_SELECT_ITEMS = "SELECT listing_id, text, label, domain, features FROM items"
 _CANDIDATES_KEPT = 1_000
 
 
@@ -80,6 +82,7 @@ class Items:
     ids: list[str]
     texts: list[str]
     labels: list[str]
+    domains: list[str]
     features: Floats
 
 
@@ -193,13 +196,14 @@ class Database:
         """Keep a label event; return its number, which grows with every label."""
         record = label.record
         cursor = self._sql.execute(
-            "INSERT INTO labels VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO labels VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 label.event_id,
                 label.listing_id,
                 label.label,
                 label.origin,
                 label.propensity,
+                label.domain,
                 label.labelled_at.isoformat(),
                 record.timestamp_ms,
                 record.topic,
@@ -247,8 +251,16 @@ class Database:
     def put_item(self, seq: int, held_out: bool, label: Label, features: Floats) -> None:
         """Keep a listing for replay or judgement; it takes the place of an older version."""
         self._sql.execute(
-            "INSERT OR REPLACE INTO items VALUES (?, ?, ?, ?, ?, ?)",
-            (label.listing_id, seq, held_out, label.text, label.label, features.tobytes()),
+            "INSERT OR REPLACE INTO items VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (
+                label.listing_id,
+                seq,
+                held_out,
+                label.text,
+                label.label,
+                label.domain,
+                features.tobytes(),
+            ),
         )
 
     def put_features(self, listing_id: str, features: Floats) -> None:
@@ -345,11 +357,12 @@ class Database:
 
 
 def _items(rows: Sequence[tuple[Any, ...]]) -> Items:
-    features = [np.frombuffer(row[3], np.float32) for row in rows]
+    features = [np.frombuffer(row[4], np.float32) for row in rows]
     return Items(
         ids=[row[0] for row in rows],
         texts=[row[1] for row in rows],
         labels=[row[2] for row in rows],
+        domains=[row[3] for row in rows],
         features=np.stack(features) if rows else np.zeros((0, 0), np.float32),
     )
 

@@ -12,7 +12,13 @@ from schemas.topics import Topic
 
 @dataclass(frozen=True)
 class Label:
-    """A listing and what kind of room it is. `propensity`: with which chance it was chosen."""
+    """
+    A listing and what kind of room it is.
+
+    Attributes:
+        propensity: With which chance it was chosen; None where nobody said.
+        domain: Where it came from, or else its language; empty where neither is known.
+    """
 
     record: Record
     event_id: str
@@ -22,6 +28,7 @@ class Label:
     origin: str
     labelled_at: datetime
     propensity: float | None
+    domain: str = ""
 
 
 @dataclass(frozen=True)
@@ -82,6 +89,7 @@ def read(record: Record, prefix: str) -> Notice:
             event.origin if isinstance(event, LabelledEvent) else "person",
             event.labelled_at,
             event.propensity,
+            event.source or event.language or "",
         )
     raise TypeError(f"This is a bug: {type(event).__name__} on {record.topic}.")
 

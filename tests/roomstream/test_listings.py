@@ -153,3 +153,11 @@ def test_a_label_carries_its_origin_and_propensity() -> None:
         event.label,
     ) == ("Ático", "Con vistas", "Entire home/apt")
     assert (event.origin, event.propensity) == ("person", 0.25)
+
+
+def test_a_label_says_where_its_listing_comes_from() -> None:
+    """The trainer tells cities and languages apart by it."""
+    listing = Listing("7", "Ático", language="es", source="madrid")
+    event = labelled_event(listing, "Entire home/apt", "l-1", NOW)
+
+    assert (event.language, event.source) == ("es", "madrid")

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -53,6 +54,23 @@ def test_a_labelled_event_is_a_label() -> None:
     assert (found.event_id, found.listing_id, found.label) == ("e-1", "l-1", "Private room")
     assert found.text == "Habitación doble 🌿\nLuminosa"
     assert (found.origin, found.propensity, found.labelled_at) == ("import", 0.25, AT)
+
+
+@pytest.mark.parametrize(
+    ("source", "language", "domain"),
+    [("madrid", "es", "madrid"), (None, "es", "es"), ("", "es", "es"), (None, None, "")],
+)
+def test_the_domain_is_the_source_or_else_the_language(
+    source: str | None, language: str | None, domain: str
+) -> None:
+    """Labels and feedback are told apart by where they come from; unknown is a domain too."""
+    events: list[LabelledEvent | Feedback] = [labelled(), feedback(accepted=True)]
+    for event in events:
+        said = msgspec.structs.replace(event, source=source, language=language)
+        found = read(record(said), PREFIX)
+
+        assert isinstance(found, Label)
+        assert domain == found.domain
 
 
 def test_accepted_feedback_is_a_label_of_a_person() -> None:
