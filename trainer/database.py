@@ -20,6 +20,7 @@ from artefacts.manifest import Manifest, OffsetRange
 from schemas.errors import ConfigurationError
 from trainer.database_file import EPOCH, translated
 from trainer.intake import Label
+from trainer.taught import Taught
 
 VERSION = 2
 
@@ -63,6 +64,15 @@ CREATE TABLE items (                -- replay buffer and hold-out
     features BLOB NOT NULL          -- float32 (dim,)
 );
 CREATE INDEX items_by_age ON items (held_out, seq);
+CREATE TABLE taught (               -- what the learner was taught since the encoder changed, to take back
+    seq INTEGER PRIMARY KEY,        -- of the label
+    features BLOB NOT NULL          -- float32 (dim,)
+);
+CREATE TABLE deleted (              -- learned labels whose listing was deleted since
+    seq INTEGER PRIMARY KEY,        -- of the label
+    inside INTEGER NOT NULL,        -- whether the learner still has something of it
+    release TEXT                    -- the first one without it
+);
 CREATE TABLE candidates (
     release TEXT PRIMARY KEY,
     created_at TEXT NOT NULL,
@@ -93,6 +103,9 @@ class Database:
     Args:
         path: The file.
 
+    Attributes:
+        taught: What the learner can take back, and which deleted labels it had learned.
+
     Raises:
         ConfigurationError: The file is of another version.
         TryAgain: The disk is full.
@@ -104,6 +117,7 @@ class Database:
         with translated(self._path):
             self._sql = sqlite3.connect(path, isolation_level=None)
             self._prepare()
+        self.taught = Taught(self._rows)
 
     def __enter__(self) -> Self:
         return self
@@ -231,6 +245,15 @@ class Database:
             self._rows("SELECT label, count(*) FROM labels WHERE NOT held_out GROUP BY label")
         )
 
+    def known_to_be_learned(self) -> dict[str, int]:
+        """The same without the labels of listings that were deleted since."""
+        return dict(
+            self._rows(
+                "SELECT label, count(*) FROM labels WHERE NOT held_out AND listing_id IS NOT NULL "
+                "GROUP BY label"
+            )
+        )
+
     def learned_and_deleted(self) -> int:
         """How many of the labels that were learned are of listings that were deleted since."""
         ((count,),) = self._rows(
@@ -291,9 +314,11 @@ class Database:
             (size,),
         )
 
-    def kept(self) -> list[tuple[str, str]]:
-        """Listing and label of the replay buffer, oldest first."""
-        return self._rows("SELECT listing_id, label FROM items WHERE NOT held_out ORDER BY seq")
+    def kept(self) -> list[tuple[str, str, str]]:
+        """Listing, label and domain of the replay buffer, oldest first."""
+        return self._rows(
+            "SELECT listing_id, label, domain FROM items WHERE NOT held_out ORDER BY seq"
+        )
 
     def holdout_size(self) -> int:
         """How many listings are in the hold-out."""
@@ -367,6 +392,6 @@ def _items(rows: Sequence[tuple[Any, ...]]) -> Items:
     )
 
 
-def encode_fact(value: Mapping[str, int] | Sequence[str]) -> bytes:
+def encode_fact(value: Any) -> bytes:
     """Write a small fact."""
     return msgspec.json.encode(value)

@@ -3,6 +3,7 @@
 import math
 import random
 from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import msgspec
 import structlog
@@ -17,7 +18,7 @@ from trainer.learners.base import Example, Examples, Learner
 from trainer.live import LiveRelease
 from trainer.metrics import TrainerMetrics
 from trainer.prequential import WINDOW, Prequential
-from trainer.replay import ReplayBuffer
+from trainer.replay import Full, ReplayBuffer, Seen
 from trainer.settings import TrainerSettings
 
 _log = structlog.get_logger(__name__)
@@ -25,6 +26,7 @@ _log = structlog.get_logger(__name__)
 _NAME, _ENCODING, _SEEN, _FULL = "learner name", "encoding", "seen", "full"
 _REFIT_BATCH = 256
 
+_Fact = TypeVar("_Fact")
 Deliver = Callable[[Sequence[Outbound]], None]
 Encoded = list[tuple[Label, Example]]
 
@@ -58,7 +60,10 @@ class Learning:
         self._metrics = metrics
         self._prequential = Prequential(database.history(WINDOW))
         self._replay = ReplayBuffer(
-            settings.replay_size, database.kept(), _counts(database.fact(_SEEN)), _names(database)
+            settings.replay_size,
+            database.kept(),
+            _decoded(database.fact(_SEEN), Seen),
+            _decoded(database.fact(_FULL), Full),
         )
         self.learner: Learner = LEARNERS[settings.learner]()
         self._shrink_replay()
@@ -161,14 +166,14 @@ class Learning:
     def _take_in(
         self, notices: Sequence[Notice], encoded: Encoded, predicted: Sequence[str | None]
     ) -> list[str]:
-        """Do what each message says, in their order; deletions last, so that nothing outlives them."""
+        """Do what each message says, in their order; deletions last, when all is learned."""
         fresh = {
             label.event_id: (label, example, guess)
             for (label, example), guess in zip(encoded, predicted, strict=True)
         }
         outcomes: list[str] = []
         to_learn: Encoded = []
-        for notice in sorted(notices, key=lambda notice: isinstance(notice, Forget)):
+        for notice in notices:
             if not isinstance(notice, Label):
                 outcomes.append(self._react(notice))
             elif known := fresh.pop(notice.event_id, None):
@@ -181,6 +186,9 @@ class Learning:
             self._learn(to_learn)
         if len(to_learn) < len(encoded):
             self._database.trim_holdout(self._settings.holdout_size)
+        for notice in notices:
+            if isinstance(notice, Forget):
+                self._forget(notice.listing_id)
         return outcomes
 
     def _learn(self, labelled: Encoded) -> None:
@@ -205,21 +213,29 @@ class Learning:
         if held_out:
             self._database.put_item(seq, True, label, features)
         else:
+            self._database.taught.add(seq, features)
             self._offer(seq, label, features)
         return held_out
 
     def _offer(self, seq: int, label: Label, features: Floats) -> None:
         chance = random.Random(label.event_id)  # noqa: S311 - reproducible, no secret
-        choice = self._replay.offer(label.listing_id, label.label, chance)
+        choice = self._replay.offer(label.listing_id, label.label, label.domain, chance)
         if choice.evict is not None:
             self._database.remove_item(choice.evict)
         if choice.keep:
             self._database.put_item(seq, False, label, features)
 
+    def _forget(self, listing_id: str) -> None:
+        """Take back what was learned of a listing, and keep nothing of it."""
+        taught = self._database.taught
+        lessons = taught.of(listing_id)
+        clean = not lessons.seqs or self.learner.forget(lessons.features, lessons.labels)
+        taught.delete(listing_id, inside=[] if clean else lessons.seqs)
+        self._replay.remove(listing_id)
+        self._database.forget(listing_id)
+
     def _react(self, notice: Notice) -> str:
         if isinstance(notice, Forget):
-            self._replay.remove(notice.listing_id)
-            self._database.forget(notice.listing_id)
             return "deletion"
         if isinstance(notice, Objection):
             if self._database.item_label(notice.listing_id) == notice.label:
@@ -262,7 +278,8 @@ class Learning:
         for start in range(0, len(examples), _REFIT_BATCH):
             end = start + _REFIT_BATCH
             self.learner.learn(examples[start:end], items.labels[start:end])
-        self.learner.expect(self._database.learned())
+        self.learner.expect(self._database.known_to_be_learned())
+        self._database.taught.begin_again()
 
     def _encode_again(self) -> None:
         for held_out in (False, True):
@@ -312,13 +329,10 @@ class Learning:
             metrics.recall.labels(label).set(recalls.get(label, math.nan))
         for label, count in self._replay.counts().items():
             metrics.replay.labels(label).set(count)
+        for domain, count in self._replay.domains().items():
+            metrics.replay_domains.labels(domain).set(count)
         metrics.holdout.set(self._database.holdout_size())
 
 
-def _counts(fact: bytes | None) -> dict[str, int]:
-    return msgspec.json.decode(fact, type=dict[str, int]) if fact else {}
-
-
-def _names(database: Database) -> list[str]:
-    fact = database.fact(_FULL)
-    return msgspec.json.decode(fact, type=list[str]) if fact else []
+def _decoded(fact: bytes | None, kind: type[_Fact]) -> _Fact | None:
+    return msgspec.json.decode(fact, type=kind) if fact else None

@@ -59,6 +59,12 @@ class TrainerMetrics:
             ["label"],
             registry=self.registry,
         )
+        self.replay_domains = Gauge(
+            "roomstream_trainer_replay_domain_items",
+            "Listings in the replay buffer, by where they come from (source, or else language).",
+            ["domain"],
+            registry=self.registry,
+        )
         self.holdout = Gauge(
             "roomstream_trainer_holdout_items",
             "Listings that releases are judged by and that are never learned.",

@@ -195,9 +195,9 @@ def test_the_newest_of_the_holdout_stay(path: Path) -> None:
 
         assert database.items(held_out=True).ids == ["l-7", "l-8"]
         assert (database.kept()) == [
-            ("l-0", "Private room"),
-            ("l-1", "Private room"),
-            ("l-2", "Private room"),
+            ("l-0", "Private room", ""),
+            ("l-1", "Private room", ""),
+            ("l-2", "Private room", ""),
         ]
 
 
