@@ -20,6 +20,7 @@ from artefacts.manifest import Manifest, OffsetRange
 from schemas.errors import ConfigurationError
 from trainer.database_file import EPOCH, translated
 from trainer.intake import Label
+from trainer.suspects import Suspects
 from trainer.taught import Taught
 
 VERSION = 2
@@ -51,9 +52,30 @@ CREATE TABLE labels (               -- one row per label event, never its text
     partition INTEGER NOT NULL,
     "offset" INTEGER NOT NULL,
     held_out INTEGER NOT NULL,
-    predicted TEXT                  -- what the learner said before it learned this label
+    predicted TEXT,                 -- what the learner said before it learned this label
+    annotator TEXT NOT NULL         -- who gave it; empty where nobody said
 );
 CREATE INDEX labels_of_listing ON labels (listing_id);
+CREATE TABLE suspects (            -- labels that are held back: neither learned nor judged by
+    number INTEGER PRIMARY KEY,
+    event_id TEXT NOT NULL UNIQUE,
+    listing_id TEXT NOT NULL,
+    text TEXT NOT NULL,
+    label TEXT NOT NULL,
+    origin TEXT NOT NULL,
+    labelled_at TEXT NOT NULL,
+    propensity REAL,
+    domain TEXT NOT NULL,
+    annotator TEXT NOT NULL,
+    topic TEXT NOT NULL,
+    partition INTEGER NOT NULL,
+    "offset" INTEGER NOT NULL,
+    arrived_ms INTEGER NOT NULL,
+    said TEXT NOT NULL,             -- what the learner said instead …
+    confidence REAL NOT NULL,       -- … with this score …
+    score REAL NOT NULL             -- … and this one for the label
+);
+CREATE INDEX suspects_of_listing ON suspects (listing_id);
 CREATE TABLE items (                -- replay buffer and hold-out
     listing_id TEXT PRIMARY KEY,
     seq INTEGER NOT NULL,
@@ -105,6 +127,7 @@ class Database:
 
     Attributes:
         taught: What the learner can take back, and which deleted labels it had learned.
+        suspects: Labels that are held back.
 
     Raises:
         ConfigurationError: The file is of another version.
@@ -118,6 +141,7 @@ class Database:
             self._sql = sqlite3.connect(path, isolation_level=None)
             self._prepare()
         self.taught = Taught(self._rows)
+        self.suspects = Suspects(self._rows)
 
     def __enter__(self) -> Self:
         return self
@@ -203,14 +227,41 @@ class Database:
         return {
             event
             for event in event_ids
-            if self._rows("SELECT 1 FROM labels WHERE event_id = ?", event)
+            if self._rows(
+                "SELECT 1 FROM labels WHERE event_id = ? UNION ALL "
+                "SELECT 1 FROM suspects WHERE event_id = ?",
+                event,
+                event,
+            )
         }
+
+    def confirmed(self, label: Label) -> bool:
+        """Whether another label event says the same of its listing, learned or not."""
+        rows = self._said_of(label.listing_id)
+        return any(
+            said == label.label and (not label.annotator or who != label.annotator)
+            for said, who in rows
+        )
+
+    def contradicted(self, label: Label) -> bool:
+        """Whether another annotator's label says otherwise of its listing, learned or not."""
+        rows = self._said_of(label.listing_id)
+        return any(said != label.label and who not in ("", label.annotator) for said, who in rows)
+
+    def _said_of(self, listing_id: str) -> list[tuple[str, str]]:
+        """Label and annotator of every label of a listing."""
+        return self._rows(
+            "SELECT label, annotator FROM labels WHERE listing_id = ? UNION ALL "
+            "SELECT label, annotator FROM suspects WHERE listing_id = ?",
+            listing_id,
+            listing_id,
+        )
 
     def add_label(self, label: Label, held_out: bool, predicted: str | None) -> int:
         """Keep a label event; return its number, which grows with every label."""
         record = label.record
         cursor = self._sql.execute(
-            "INSERT INTO labels VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO labels VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 label.event_id,
                 label.listing_id,
@@ -225,6 +276,7 @@ class Database:
                 record.offset,
                 held_out,
                 predicted,
+                label.annotator,
             ),
         )
         return int(cursor.lastrowid or 0)
@@ -304,6 +356,7 @@ class Database:
     def forget(self, listing_id: str) -> None:
         """Remove what is known of a listing; that some label was learned stays, without its name."""
         self.remove_item(listing_id)
+        self._sql.execute("DELETE FROM suspects WHERE listing_id = ?", (listing_id,))
         self._sql.execute("UPDATE labels SET listing_id = NULL WHERE listing_id = ?", (listing_id,))
 
     def trim_holdout(self, size: int) -> None:

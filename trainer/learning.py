@@ -3,14 +3,17 @@
 import math
 import random
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import msgspec
 import structlog
+from scipy.special import softmax
 
 from artefacts.graphs import Floats
 from runtime.records import Outbound, Record
 from trainer.database import Database, Items, encode_fact
+from trainer.doubt import Belief
+from trainer.doubts import Doubts
 from trainer.holdout import is_held_out
 from trainer.intake import Dead, Forget, Label, Notice, Objection, Skip, dead, read
 from trainer.learners import LEARNERS
@@ -29,6 +32,14 @@ _REFIT_BATCH = 256
 _Fact = TypeVar("_Fact")
 Deliver = Callable[[Sequence[Outbound]], None]
 Encoded = list[tuple[Label, Example]]
+
+
+class Taken(NamedTuple):
+    """A label that was taken in, and what became of it: learned, held_out or suspect."""
+
+    outcome: str
+    label: Label
+    example: Example
 
 
 class Learning:
@@ -66,6 +77,7 @@ class Learning:
             _decoded(database.fact(_FULL), Full),
         )
         self.learner: Learner = LEARNERS[settings.learner]()
+        self._doubts = Doubts(database, settings.suspect_confidence, metrics)
         self._shrink_replay()
         self.follow(live)
         self._observe()
@@ -107,6 +119,7 @@ class Learning:
             with self._database.transaction():
                 outcomes = self._take_in(notices, encoded, predicted)
                 self._keep_learner()
+                self._doubts.remember()
                 self._advance(records)
         self._count(encoded, gone, outcomes, repeated=len(labels) - len(encoded) - len(dead_labels))
 
@@ -155,44 +168,65 @@ class Learning:
             )
         return None
 
-    def _predict(self, encoded: Encoded) -> list[str | None]:
+    def _predict(self, encoded: Encoded) -> list[Belief | None]:
         """What the learner says before it learns; nothing before its first example."""
         if not encoded or not any(self.learner.prior()):
             return [None] * len(encoded)
-        examples = Examples.of(example for _, example in encoded)
-        classes = self.learner.classes
-        return [classes[index] for index in self.learner.logits(examples).argmax(axis=1)]
+        scores = softmax(
+            self.learner.logits(Examples.of(example for _, example in encoded)), axis=1
+        )
+        return [
+            Belief(dict(zip(self.learner.classes, row, strict=True))) for row in scores.tolist()
+        ]
 
     def _take_in(
-        self, notices: Sequence[Notice], encoded: Encoded, predicted: Sequence[str | None]
+        self, notices: Sequence[Notice], encoded: Encoded, predicted: Sequence[Belief | None]
     ) -> list[str]:
         """Do what each message says, in their order; deletions last, when all is learned."""
         fresh = {
-            label.event_id: (label, example, guess)
-            for (label, example), guess in zip(encoded, predicted, strict=True)
+            label.event_id: (label, example, belief)
+            for (label, example), belief in zip(encoded, predicted, strict=True)
         }
-        outcomes: list[str] = []
-        to_learn: Encoded = []
+        reactions: list[str] = []
+        taken: list[Taken] = []
         for notice in notices:
             if not isinstance(notice, Label):
-                outcomes.append(self._react(notice))
+                reactions.append(self._react(notice))
             elif known := fresh.pop(notice.event_id, None):
-                label, example, guess = known
-                held_out = self._keep(label, example.features, guess)
-                outcomes.append("held_out" if held_out else "learned")
-                if not held_out:
-                    to_learn.append((label, example))
-        if to_learn:
-            self._learn(to_learn)
-        if len(to_learn) < len(encoded):
+                taken += self._take(*known)
+        self._learn([(each.label, each.example) for each in taken if each.outcome == "learned"])
+        if any(each.outcome == "held_out" for each in taken):
             self._database.trim_holdout(self._settings.holdout_size)
         for notice in notices:
             if isinstance(notice, Forget):
                 self._forget(notice.listing_id)
-        return outcomes
+        return reactions + [each.outcome for each in taken]
+
+    def _take(self, label: Label, example: Example, belief: Belief | None) -> list[Taken]:
+        """Hold a label back, or keep it, and the suspects of its listing that it confirms."""
+        said = belief and belief.label
+        self._prequential.add(label.label, said)
+        if self._doubts.holds_back(label, belief):
+            return [Taken("suspect", label, example)]
+        return [
+            Taken("held_out" if self._keep(each, row.features, guess) else "learned", each, row)
+            for each, row, guess in [*self._released_by(label), (label, example, said)]
+        ]
+
+    def _released_by(self, label: Label) -> list[tuple[Label, Example, str | None]]:
+        """The suspects that a label confirms, as they are now and with what was said of them then."""
+        released = self._doubts.released_by(label)
+        rows = self._live.encode([each.label.text for each in released]) if released else []
+        return [
+            (suspect.label, row, suspect.said)
+            for suspect, row in zip(released, rows, strict=True)
+            if row is not None
+        ]
 
     def _learn(self, labelled: Encoded) -> None:
         """Learn what came, with a draw from the replay buffer if the learner wants one."""
+        if not labelled:
+            return
         examples = Examples.of(example for _, example in labelled)
         self.learner.learn(examples, [label.label for label, _ in labelled])
         if self.learner.rehearsal:
@@ -209,7 +243,6 @@ class Learning:
         if held_out is None:
             held_out = is_held_out(label.listing_id, self._settings.holdout_share)
         seq = self._database.add_label(label, held_out, guess)
-        self._prequential.add(label.label, guess)
         if held_out:
             self._database.put_item(seq, True, label, features)
         else:
@@ -238,6 +271,7 @@ class Learning:
         if isinstance(notice, Forget):
             return "deletion"
         if isinstance(notice, Objection):
+            self._doubts.reject(notice.listing_id, notice.label)
             if self._database.item_label(notice.listing_id) == notice.label:
                 self._replay.remove(notice.listing_id)
                 self._database.remove_item(notice.listing_id)
@@ -332,6 +366,7 @@ class Learning:
         for domain, count in self._replay.domains().items():
             metrics.replay_domains.labels(domain).set(count)
         metrics.holdout.set(self._database.holdout_size())
+        self._doubts.observe()
 
 
 def _decoded(fact: bytes | None, kind: type[_Fact]) -> _Fact | None:

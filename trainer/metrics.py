@@ -13,8 +13,8 @@ class TrainerMetrics:
         self.registry = CollectorRegistry()
         self.events = Counter(
             "roomstream_trainer_events",
-            "Messages handled, by outcome: learned, held_out, repeated, objection, deletion, dead or "
-            "skipped.",
+            "Messages handled, by outcome: learned, held_out, suspect, repeated, objection, deletion, "
+            "dead or skipped.",
             ["outcome"],
             registry=self.registry,
         )
@@ -68,6 +68,18 @@ class TrainerMetrics:
         self.holdout = Gauge(
             "roomstream_trainer_holdout_items",
             "Listings that releases are judged by and that are never learned.",
+            registry=self.registry,
+        )
+        self.suspects = Gauge(
+            "roomstream_trainer_suspects",
+            "Labels that are held back because they contradict what the learner is sure of.",
+            registry=self.registry,
+        )
+        self.annotators = Counter(
+            "roomstream_trainer_annotator_labels",
+            "Labels by annotator, and whether they contradict another annotator's label of the same "
+            "listing or a confident prediction: agrees or disagrees.",
+            ["annotator", "outcome"],
             registry=self.registry,
         )
         self.releases = Counter(
@@ -134,6 +146,7 @@ class TrainerMetrics:
         for outcome in (
             "learned",
             "held_out",
+            "suspect",
             "repeated",
             "objection",
             "deletion",

@@ -100,9 +100,7 @@ class Publishing:
         _log.warning("release postponed: learning on", why=str(error), in_seconds=round(wait, 1))
 
     def due(self, live: LiveRelease) -> bool:
-        """
-        Whether it is time, nobody pinned the live release, and something was learned or taken back.
-        """
+        """Whether it is time, nobody pinned the live one, and something was learned or taken back."""
         return (
             not live.announcement.pinned
             and time.monotonic() >= self._not_before

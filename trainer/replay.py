@@ -25,13 +25,15 @@ class ReplayBuffer:
     Class-balancing reservoir sampling, and the same again over the domains of a class.
 
     Chrysakis & Moens 2020, "Online Continual Learning from Imbalanced Data", algorithm 1, in two levels.
-    While there is room everything is kept. Then a listing of a class that never was the largest takes a
-    place of the largest class. A class that was keeps to its places, and its domains share them by the
-    same rule: a listing of a domain that never was the largest of its class takes a place of the one
-    that is, and a listing of another takes the place of a random one of its own class and domain with
-    the probability kept / seen of these, so that within a class and domain every listing has the same
-    chance (Vitter 1985, algorithm R). What lost all of its places begins anew. Classes come first: a city cannot push out a class, nor, within a
-    class, another city. With one domain this is the algorithm of the paper.
+    While there is room everything is kept. Then a listing of a class that never was the largest takes
+    a place of the largest class. A class that was keeps to its places, and its domains share them by
+    the same rule: a listing of a domain that never was the largest of its class takes a place of the
+    one that is, and another takes the place of a random one of its own class and domain with the
+    probability kept / seen of these, so that within a class and domain every listing has the same
+    chance (Vitter 1985, algorithm R). What lost all of its places begins anew.
+
+    Classes come first: a city cannot push out a class, nor, within a class, another city. With one
+    domain this is the algorithm of the paper.
 
     Args:
         capacity: The most listings.
@@ -74,7 +76,7 @@ class ReplayBuffer:
     def domains(self) -> dict[str, int]:
         """How many listings of each domain are kept."""
         counts = dict.fromkeys(self._domains, 0)
-        for label, domain in self._place_of.values():
+        for _, domain in self._place_of.values():
             counts[domain] += 1
         return counts
 

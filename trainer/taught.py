@@ -15,6 +15,8 @@ from artefacts.graphs import Floats
 from artefacts.manifest import LabelOffsets
 
 Rows = Callable[..., list[tuple[Any, ...]]]
+_DELETED = 'SELECT topic, partition, "offset" FROM deleted JOIN labels USING (seq)'
+_IN_ORDER = "ORDER BY topic, partition, 3"
 
 
 class Lessons(NamedTuple):
@@ -77,11 +79,11 @@ class Taught:
 
     def deleted_inside(self) -> list[LabelOffsets]:
         """The deleted labels that the learner still has something of."""
-        return self._places("inside")
+        return _places(self._run(f"{_DELETED} WHERE inside {_IN_ORDER}"))
 
     def deleted_since(self) -> list[LabelOffsets]:
         """The deleted labels that the next release is the first one without."""
-        return self._places("NOT inside AND release IS NULL")
+        return _places(self._run(f"{_DELETED} WHERE NOT inside AND release IS NULL {_IN_ORDER}"))
 
     def gone(self) -> int:
         """How many deleted labels the learner has nothing of any more."""
@@ -100,12 +102,9 @@ class Taught:
             release,
         )
 
-    def _places(self, condition: str) -> list[LabelOffsets]:
-        rows = self._run(
-            'SELECT topic, partition, "offset" FROM deleted JOIN labels USING (seq) '
-            f"WHERE {condition} ORDER BY topic, partition, 3"
-        )
-        return [
-            LabelOffsets(topic, partition, [row[2] for row in group])
-            for (topic, partition), group in groupby(rows, key=lambda row: row[:2])
-        ]
+
+def _places(rows: list[tuple[Any, ...]]) -> list[LabelOffsets]:
+    return [
+        LabelOffsets(topic, partition, [row[2] for row in group])
+        for (topic, partition), group in groupby(rows, key=lambda row: row[:2])
+    ]

@@ -159,7 +159,10 @@ def test_what_it_takes_back_it_never_learned(name: str, seed: int, gone: set[int
     batch = stream(seed, 60)
     learner = learned(name, batch)
     taken, labels = picked(batch, sorted(gone))
-    forgot = [learner.forget(taken.features[row : row + 1], labels[row:][:1]) for row in range(len(labels))]
+    forgot = [
+        learner.forget(taken.features[row : row + 1], labels[row:][:1])
+        for row in range(len(labels))
+    ]
     if not all(forgot):
         return
     left = picked(batch, [row for row in range(60) if row not in gone])
