@@ -10,6 +10,7 @@ from artefacts.errors import ReleaseError, ReleaseMissing
 from artefacts.manifest import Manifest
 from artefacts.store import Store
 from roomstream.commands.output import Json, moment, out, print_json, print_table, tell
+from roomstream.lineage import deleted_later, place
 from roomstream.live import live_announcement, make_live
 from roomstream.options import with_settings
 from runtime.settings import KafkaSettings, SharedSettings
@@ -58,11 +59,21 @@ def show(
 ) -> None:
     """Show a release: its classes, what it learned from, how it was judged."""
     live = live_announcement(kafka, shared)
-    manifest = Store(shared.store).manifest(_id(release, live))
+    store = Store(shared.store)
+    manifest = store.manifest(_id(release, live))
     if as_json:
-        print_json(_facts(manifest, live) | {"manifest": msgspec.to_builtins(manifest)})
+        deleted = [
+            (name, msgspec.to_builtins(part)) for name, part in deleted_later(manifest, store)
+        ]
+        print_json(
+            _facts(manifest, live)
+            | {
+                "manifest": msgspec.to_builtins(manifest),
+                "deleted_later": [{"first_without": name, **part} for name, part in deleted],
+            }
+        )
         return
-    _describe(manifest, live)
+    _describe(manifest, live, store)
 
 
 @app.command("promote")
@@ -195,7 +206,7 @@ def _state(manifest: Manifest, live: ReleaseAnnouncement | None) -> str:
     return f"live since {moment(live.announced_at)} by {by}{pinned}: {live.why}"
 
 
-def _describe(manifest: Manifest, live: ReleaseAnnouncement | None) -> None:
+def _describe(manifest: Manifest, live: ReleaseAnnouncement | None, store: Store) -> None:
     counts = manifest.lineage.labels_by_class
     print_table(
         ("release", manifest.release),
@@ -219,6 +230,19 @@ def _describe(manifest: Manifest, live: ReleaseAnnouncement | None) -> None:
                 )
                 for part in manifest.lineage.ranges
             ),
+            *_deletions(manifest, store),
             *(("made with", f"{name} {version}") for name, version in manifest.versions.items()),
         ],
     )
+
+
+def _deletions(manifest: Manifest, store: Store) -> list[tuple[str, str]]:
+    """What is to be said of listings that were deleted, by the places of their labels."""
+    lineage = manifest.lineage
+    inside = [f"it still has {place(part)}" for part in lineage.deleted_inside]
+    since = [f"the first release without {place(part)}" for part in lineage.deleted_since]
+    later = [
+        f"it had learned {place(part)}; {first} is the first release without"
+        for first, part in deleted_later(manifest, store)
+    ]
+    return [("deleted", text) for text in (*since, *inside, *later)]
