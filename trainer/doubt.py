@@ -11,6 +11,9 @@ EVIDENCE = 50
 KNOWN = 0.5
 """A class is well known where its labels get more than this, on average: it may be contradicted."""
 
+CERTAIN = 0.99
+"""Scores above this are alike: half of a class that is always recognised is below its mean."""
+
 MEMORY = 200
 """The mean is that of about so many last labels of the class."""
 
@@ -75,7 +78,7 @@ class Doubt:
         given, said = self.known.get(label), self.known.get(belief.label)
         if given is None or said is None or min(given.labels, said.labels) < EVIDENCE:
             return False
-        threshold = max(said.mean, self._confidence)
+        threshold = max(min(said.mean, CERTAIN), self._confidence)
         return given.mean > KNOWN and belief.scores[belief.label] > threshold
 
     def believe(self, label: str, belief: Belief | None) -> None:
