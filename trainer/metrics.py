@@ -156,6 +156,8 @@ class TrainerMetrics:
             self.events.labels(outcome)
         for stage in ("decode", "label", "encode"):
             self.dead_letters.labels(stage)
+        for outcome in ("agrees", "disagrees"):
+            self.annotators.labels("others", outcome)
         for outcome in ("announced", "refused", "postponed"):
             self.releases.labels(outcome)
         for gate in ("enough_labels", "accuracy", "recall"):
