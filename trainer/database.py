@@ -57,7 +57,7 @@ CREATE TABLE labels (               -- one row per label event, never its text
 );
 CREATE INDEX labels_of_listing ON labels (listing_id);
 CREATE TABLE suspects (            -- labels that are held back: neither learned nor judged by
-    number INTEGER PRIMARY KEY,
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
     event_id TEXT NOT NULL UNIQUE,
     listing_id TEXT NOT NULL,
     text TEXT NOT NULL,

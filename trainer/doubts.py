@@ -1,14 +1,20 @@
 """Holding back labels that are doubted, until somebody says the same once more."""
 
+from collections.abc import Sequence
+
 import msgspec
+import structlog
 
 from trainer.database import Database, encode_fact
 from trainer.doubt import Belief, Doubt, SelfConfidence
 from trainer.intake import Label
 from trainer.metrics import TrainerMetrics
 from trainer.suspects import Suspect
+from trainer.trial import SUSPECTS, Verdict
 
-_FACT = "self-confidence"
+_log = structlog.get_logger(__name__)
+
+_FACT, _TRIED = "self-confidence", "last suspect on trial"
 _MOST_ANNOTATORS = 50
 _OTHERS = "others"
 
@@ -18,7 +24,8 @@ class Doubts:
     What is doubted, and what is not any more.
 
     A suspect is learned once a second label event of its listing says the same, from another annotator
-    if both are named, or once one says that it was checked.
+    if both are named, or once one says that it was checked. So that a stream may move, every 100 further
+    suspects the newest are put on trial (`trainer.trial`): where they are news, all of them are learned.
 
     Args:
         database: Where suspects are held.
@@ -54,6 +61,28 @@ class Doubts:
         for suspect in released:
             self._suspects.remove(suspect)
         return released
+
+    def on_trial(self) -> list[Suspect]:
+        """The newest suspects, once enough of them came since the last trial."""
+        last = int(self._database.fact(_TRIED) or 0)
+        due = self._suspects.count_after(last) >= SUSPECTS
+        return self._suspects.newest(SUSPECTS) if due else []
+
+    def tried(self, suspects: Sequence[Suspect], verdict: Verdict) -> None:
+        """Note a trial; what passed is held back no longer."""
+        self._database.remember(_TRIED, str(self._suspects.last_number()).encode())
+        for suspect in suspects if verdict.passed else ():
+            self._suspects.remove(suspect)
+        self._metrics.trials.labels("released" if verdict.passed else "held_back").inc()
+        _log.warning(
+            "the stream has moved: suspects are learned"
+            if verdict.passed
+            else "many labels contradict what is known: see 'roomstream labels suspects'",
+            suspects=len(suspects),
+            predicted=round(verdict.news, 3),
+            holdout_before=round(verdict.before, 3),
+            holdout_after=round(verdict.after, 3),
+        )
 
     def reject(self, listing_id: str, label: str) -> None:
         """Somebody says that a listing is not of this label."""

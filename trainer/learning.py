@@ -23,6 +23,8 @@ from trainer.metrics import TrainerMetrics
 from trainer.prequential import WINDOW, Prequential
 from trainer.replay import Full, ReplayBuffer, Seen
 from trainer.settings import TrainerSettings
+from trainer.suspects import Suspect
+from trainer.trial import Lesson, trial
 
 _log = structlog.get_logger(__name__)
 
@@ -194,6 +196,7 @@ class Learning:
                 reactions.append(self._react(notice))
             elif known := fresh.pop(notice.event_id, None):
                 taken += self._take(*known)
+        taken += self._try_suspects()
         self._learn([(each.label, each.example) for each in taken if each.outcome == "learned"])
         if any(each.outcome == "held_out" for each in taken):
             self._database.trim_holdout(self._settings.holdout_size)
@@ -208,20 +211,39 @@ class Learning:
         self._prequential.add(label.label, said)
         if self._doubts.holds_back(label, belief):
             return [Taken("suspect", label, example)]
-        return [
-            Taken("held_out" if self._keep(each, row.features, guess) else "learned", each, row)
-            for each, row, guess in [*self._released_by(label), (label, example, said)]
-        ]
+        released = self._encoded(self._doubts.released_by(label))
+        return [*map(self._release, released), self._taken(label, example, said)]
 
-    def _released_by(self, label: Label) -> list[tuple[Label, Example, str | None]]:
-        """The suspects that a label confirms, as they are now and with what was said of them then."""
-        released = self._doubts.released_by(label)
-        rows = self._live.encode([each.label.text for each in released]) if released else []
-        return [
-            (suspect.label, row, suspect.said)
-            for suspect, row in zip(released, rows, strict=True)
-            if row is not None
-        ]
+    def _try_suspects(self) -> list[Taken]:
+        """Put suspects on trial if many came, and take in those that are news."""
+        encoded = self._encoded(self._doubts.on_trial())
+        if not encoded:
+            return []
+        suspects = [suspect for suspect, _ in encoded]
+        chance = random.Random(suspects[-1].label.event_id)  # noqa: S311 - reproducible, no secret
+        known = self._database.items_of(self._replay.draw(len(suspects) // 2, chance))
+        judged = self._database.items(held_out=True)
+        verdict = trial(
+            LEARNERS[self._settings.learner],
+            Lesson(Examples.of(row for _, row in encoded), [each.label.label for each in suspects]),
+            Lesson(self._examples(known), known.labels),
+            Lesson(self._examples(judged), judged.labels),
+        )
+        self._doubts.tried(suspects, verdict)
+        return list(map(self._release, encoded)) if verdict.passed else []
+
+    def _encoded(self, suspects: Sequence[Suspect]) -> list[tuple[Suspect, Example]]:
+        """Suspects as the learner sees them now."""
+        rows = self._live.encode([each.label.text for each in suspects]) if suspects else []
+        return [(each, row) for each, row in zip(suspects, rows, strict=True) if row is not None]
+
+    def _release(self, encoded: tuple[Suspect, Example]) -> Taken:
+        suspect, example = encoded
+        return self._taken(suspect.label, example, suspect.said)
+
+    def _taken(self, label: Label, example: Example, said: str | None) -> Taken:
+        held_out = self._keep(label, example.features, said)
+        return Taken("held_out" if held_out else "learned", label, example)
 
     def _learn(self, labelled: Encoded) -> None:
         """Learn what came, with a draw from the replay buffer if the learner wants one."""

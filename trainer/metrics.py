@@ -75,6 +75,13 @@ class TrainerMetrics:
             "Labels that are held back because they contradict what the learner is sure of.",
             registry=self.registry,
         )
+        self.trials = Counter(
+            "roomstream_trainer_suspect_trials",
+            "Trials of many suspects, by outcome: released (they are news, and were learned) or "
+            "held_back.",
+            ["outcome"],
+            registry=self.registry,
+        )
         self.annotators = Counter(
             "roomstream_trainer_annotator_labels",
             "Labels by annotator, and whether they contradict another annotator's label of the same "
@@ -143,25 +150,17 @@ class TrainerMetrics:
 
     def _show_zeros(self) -> None:
         """A counter that was never raised is 0, not absent: rates and alerts need it."""
-        for outcome in (
-            "learned",
-            "held_out",
-            "suspect",
-            "repeated",
-            "objection",
-            "deletion",
-            "dead",
-            "skipped",
+        for counter, outcomes in (
+            (self.events, "learned held_out suspect repeated objection deletion dead skipped"),
+            (self.dead_letters, "decode label encode"),
+            (self.trials, "released held_back"),
+            (self.releases, "announced refused postponed"),
+            (self.snapshots, "kept failed damaged"),
         ):
-            self.events.labels(outcome)
-        for stage in ("decode", "label", "encode"):
-            self.dead_letters.labels(stage)
+            for outcome in outcomes.split():
+                counter.labels(outcome)
         for outcome in ("agrees", "disagrees"):
             self.annotators.labels("others", outcome)
-        for outcome in ("announced", "refused", "postponed"):
-            self.releases.labels(outcome)
         for gate in ("enough_labels", "accuracy", "recall"):
             for outcome in ("passed", "failed"):
                 self.gates.labels(gate, outcome)
-        for outcome in ("kept", "failed", "damaged"):
-            self.snapshots.labels(outcome)

@@ -81,10 +81,24 @@ class Suspects:
         """Hold a label back no longer."""
         self._run("DELETE FROM suspects WHERE event_id = ?", suspect.label.event_id)
 
+    def newest(self, most: int) -> list[Suspect]:
+        """The last suspects, oldest of them first."""
+        rows = self._run("SELECT * FROM suspects ORDER BY number DESC LIMIT ?", most)
+        return [_suspect(row) for row in reversed(rows)]
+
+    def last_number(self) -> int:
+        """The number of the newest suspect; 0 if there is none. Numbers are never given again."""
+        ((last,),) = self._run("SELECT max(number) FROM suspects")
+        return int(last or 0)
+
+    def count_after(self, number: int) -> int:
+        """How many suspects are newer than this one."""
+        ((count,),) = self._run("SELECT count(*) FROM suspects WHERE number > ?", number)
+        return int(count)
+
     def count(self) -> int:
         """How many labels are held back."""
-        ((count,),) = self._run("SELECT count(*) FROM suspects")
-        return int(count)
+        return self.count_after(0)
 
 
 def read_suspects(path: Path) -> list[Suspect]:

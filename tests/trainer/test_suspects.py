@@ -14,6 +14,7 @@ from schemas.events import LabelledEvent
 from schemas.topics import Topic
 from tests.trainer.bench import Bench
 from tests.trainer.labels import AT, deletion, labelled, learned_numbers, record, records
+from trainer.learners.base import Examples
 from trainer.suspects import KEPT, read_suspects
 
 KNOWN = 320
@@ -198,11 +199,44 @@ def test_a_flood_of_wrong_labels_is_kept_out(bench: Bench) -> None:
 
     assert bench.count("suspect") > 200
     assert right > 180
+    assert trials(bench)[0] == 0
+
+
+def trials(bench: Bench) -> tuple[float | None, float | None]:
+    """How many trials ended in learning and how many in holding back."""
+    name = "roomstream_trainer_suspect_trials_total"
+    value = bench.metrics.registry.get_sample_value
+    return value(name, {"outcome": "released"}), value(name, {"outcome": "held_back"})
+
+
+def moved(number: int) -> LabelledEvent:
+    """A listing of a stream that moved: a word that says more than the others from now on."""
+    title = f"{labelled(number).title} {'view ' * 6}"
+    return wrong(number, title=title, label="Hotel room")
+
+
+def test_a_stream_that_moved_is_learned(bench: Bench) -> None:
+    """After 100 suspects that have a rule of their own they are learned, and what was right stays so."""
+    numbers = [number for number in range(5_000, 5_400) if number % 4 != 3]
+    bench.feed(moved(5_000), first=KNOWN)
+    first = bench.database.suspects.all()
+    for start in range(1, len(numbers), 20):
+        batch = [moved(number) for number in numbers[start : start + 20]]
+        bench.learning.step(records(batch, KNOWN + start))
+        if (trials(bench)[0] or 0) > 0:
+            break
+    right = sum(said == truth for said, truth in _answers(bench, range(7_000, 7_200)))
+
+    assert len(first) == 1
+    assert trials(bench)[0] == 1
+    assert bench.database.suspects.count() < 20
+    assert bench.count("learned") > KNOWN * 0.9 + 60
+    assert right > 150
+    bench.restart()
+    assert first[0].label.event_id in bench.database.known([first[0].label.event_id])
 
 
 def _answers(bench: Bench, numbers: range) -> list[tuple[str, str]]:
-    from trainer.learners.base import Examples
-
     events = [labelled(n) for n in numbers]
     rows = [row for row in bench.live.encode([e.title for e in events]) if row is not None]
     learner = bench.learning.learner
