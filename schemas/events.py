@@ -192,7 +192,7 @@ class Feedback(Event, frozen=True, kw_only=True):
 
 
 class Deletion(Event, frozen=True, kw_only=True):
-    """A listing must be forgotten: it leaves the replay buffer and the hold-out."""
+    """A listing must be forgotten: it leaves all that the trainer keeps, and what it has learned."""
 
     event_id: EventId
     listing_id: ListingId

@@ -76,6 +76,9 @@ CREATE TABLE suspects (            -- labels that are held back: neither learned
     score REAL NOT NULL             -- … and this one for the label
 );
 CREATE INDEX suspects_of_listing ON suspects (listing_id);
+CREATE VIEW predictions AS          -- what was said of every label that came, whatever became of it
+    SELECT label, predicted, domain, arrived_ms, seq FROM labels
+    UNION ALL SELECT label, said, domain, arrived_ms, number FROM suspects;
 CREATE TABLE items (                -- replay buffer and hold-out
     listing_id TEXT PRIMARY KEY,
     seq INTEGER NOT NULL,
@@ -287,8 +290,11 @@ class Database:
         return bool(rows[0][0]) if rows else None
 
     def history(self, count: int) -> list[tuple[str, str | None]]:
-        """Label and prediction of the last labels, oldest first."""
-        rows = self._rows("SELECT label, predicted FROM labels ORDER BY seq DESC LIMIT ?", count)
+        """Label and prediction of the last labels, oldest first; suspects are among them."""
+        rows = self._rows(
+            "SELECT label, predicted FROM predictions ORDER BY arrived_ms DESC, seq DESC LIMIT ?",
+            count,
+        )
         return [(row[0], row[1]) for row in reversed(rows)]
 
     def learned(self) -> dict[str, int]:

@@ -182,6 +182,24 @@ def test_annotators_are_counted(bench: Bench) -> None:
     assert said("others", "agrees") == 13
 
 
+def test_suspects_count_as_wrong_predictions(bench: Bench) -> None:
+    """Accuracy on the stream is that of all labels, once each, also after a restart and a release."""
+    name = "roomstream_trainer_prequential_accuracy_ratio"
+    bench.feed(*map(wrong, NUMBERS), first=KNOWN)
+    found = [bench.metrics.registry.get_sample_value(name)]
+    bench.restart()
+    found.append(bench.metrics.registry.get_sample_value(name))
+    (suspect, *_) = bench.database.suspects.all()
+    bench.feed(accepted(suspect.label, AT), first=KNOWN + 4)
+    found.append(bench.metrics.registry.get_sample_value(name))
+    bench.restart()
+    found.append(bench.metrics.registry.get_sample_value(name))
+
+    assert found[0] == found[1]
+    assert found[2] == found[3]
+    assert len(bench.database.history(1_000)) == KNOWN + 5
+
+
 def test_confidence_is_remembered(bench: Bench) -> None:
     """A trainer that was restarted doubts as before."""
     bench.restart()
