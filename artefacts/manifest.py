@@ -46,6 +46,19 @@ class OffsetRange(msgspec.Struct, frozen=True):
     next: int
 
 
+class LabelOffsets(msgspec.Struct, frozen=True):
+    """
+    Labels by where they stood on their topic.
+
+    A place says which message it was while the topic still holds it, and nothing once it does not. An
+    event id is the producer's choice, and may well name the listing or its owner.
+    """
+
+    topic: str
+    partition: int
+    offsets: list[int]
+
+
 class Lineage(msgspec.Struct, frozen=True):
     """
     What a release learned from.
@@ -54,11 +67,17 @@ class Lineage(msgspec.Struct, frozen=True):
         ranges: Which messages were handled.
         labels_by_class: How many labels of each class were learned.
         deleted: How many of them are of listings that were deleted since.
+        deleted_inside: Which of these the release still has something of: its learner cannot take
+            them back, and is without them once it is fitted to the replay buffer again.
+        deleted_since: Which of them the release is the first one without. Every release before it
+            that handled their places had seen them.
     """
 
     ranges: list[OffsetRange] = []
     labels_by_class: dict[str, int] = {}
     deleted: int = 0
+    deleted_inside: list[LabelOffsets] = []
+    deleted_since: list[LabelOffsets] = []
 
 
 class GateResult(msgspec.Struct, frozen=True):

@@ -7,7 +7,7 @@ from typing import Annotated
 import structlog
 import typer
 
-from roomstream.commands import base, dead, listings, releases, schemas, topics
+from roomstream.commands import base, dead, labels, listings, releases, schemas, topics
 from roomstream.commands.audit import audit
 from roomstream.commands.classify import classify
 from roomstream.commands.demo import demo
@@ -37,6 +37,7 @@ for name, group in (
     ("topics", topics),
     ("base", base),
     ("listings", listings),
+    ("labels", labels),
     ("releases", releases),
     ("dead", dead),
     ("schemas", schemas),

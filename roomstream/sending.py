@@ -18,7 +18,7 @@ from runtime.records import HeaderTuple
 from runtime.settings import KafkaSettings
 from schemas.codec import encode
 from schemas.errors import TryAgain
-from schemas.events import LabelledEvent
+from schemas.events import Feedback, LabelledEvent
 from schemas.topics import Topic
 
 Placed = Callable[[int, int], None]  # takes the partition and the offset
@@ -81,7 +81,7 @@ class Sender:
         if placed is not None:
             future.add_callback(lambda metadata: placed(metadata.partition, metadata.offset))
 
-    def send_label(self, event: LabelledEvent, placed: Placed | None = None) -> None:
+    def send_label(self, event: LabelledEvent | Feedback, placed: Placed | None = None) -> None:
         """Send a label."""
         value, header = encode(event)
         self.send(Topic.LABELLED, event.listing_id.encode(), value, (header,), placed)

@@ -156,6 +156,22 @@ class LabelledEvent(Event, frozen=True, kw_only=True):
         Literal["person", "rule", "import"], Meta(description="Who or what gave the label.")
     ]
     propensity: Propensity | None = None
+    annotator: (
+        Annotated[
+            str,
+            Meta(
+                max_length=100,
+                description="Which person or rule it was, as a name that your team may see in metrics.",
+            ),
+        ]
+        | None
+    ) = None
+    checked: Annotated[
+        bool,
+        Meta(
+            description="Somebody looked at this label once more: it counts, whatever the model thinks."
+        ),
+    ] = False
     language: Language | None = None
     source: Source | None = None
 
@@ -176,7 +192,7 @@ class Feedback(Event, frozen=True, kw_only=True):
 
 
 class Deletion(Event, frozen=True, kw_only=True):
-    """A listing must be forgotten: it leaves the replay buffer and the hold-out."""
+    """A listing must be forgotten: it leaves all that the trainer keeps, and what it has learned."""
 
     event_id: EventId
     listing_id: ListingId

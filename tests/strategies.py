@@ -101,6 +101,8 @@ _BY_TYPE: dict[type[Event], st.SearchStrategy[Any]] = {
         labelled_at=times,
         origin=st.sampled_from(["person", "rule", "import"]),
         propensity=st.none() | propensities,
+        annotator=st.none() | texts(100),
+        checked=st.booleans(),
         language=st.none() | texts(35),
         source=st.none() | texts(200),
     ),

@@ -23,6 +23,8 @@ from trainer.calibration import Seen
 from trainer.database_file import EPOCH, translated
 from trainer.intake import Label
 from trainer.prequential import Prediction
+from trainer.suspects import Suspects
+from trainer.taught import Taught
 
 VERSION = 2
 
@@ -53,9 +55,33 @@ CREATE TABLE labels (               -- one row per label event, never its text
     partition INTEGER NOT NULL,
     "offset" INTEGER NOT NULL,
     held_out INTEGER NOT NULL,
-    predicted TEXT                  -- what the learner said before it learned this label
+    predicted TEXT,                 -- what the learner said before it learned this label
+    annotator TEXT NOT NULL         -- who gave it; empty where nobody said
 );
 CREATE INDEX labels_of_listing ON labels (listing_id);
+CREATE TABLE suspects (            -- labels that are held back: neither learned nor judged by
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    event_id TEXT NOT NULL UNIQUE,
+    listing_id TEXT NOT NULL,
+    text TEXT NOT NULL,
+    label TEXT NOT NULL,
+    origin TEXT NOT NULL,
+    labelled_at TEXT NOT NULL,
+    propensity REAL,
+    domain TEXT NOT NULL,
+    annotator TEXT NOT NULL,
+    topic TEXT NOT NULL,
+    partition INTEGER NOT NULL,
+    "offset" INTEGER NOT NULL,
+    arrived_ms INTEGER NOT NULL,
+    said TEXT NOT NULL,             -- what the learner said instead …
+    confidence REAL NOT NULL,       -- … with this score …
+    score REAL NOT NULL             -- … and this one for the label
+);
+CREATE INDEX suspects_of_listing ON suspects (listing_id);
+CREATE VIEW predictions AS          -- what was said of every label that came, whatever became of it
+    SELECT label, predicted, domain, arrived_ms, seq FROM labels
+    UNION ALL SELECT label, said, domain, arrived_ms, number FROM suspects;
 CREATE TABLE items (                -- replay buffer and hold-out
     listing_id TEXT PRIMARY KEY,
     seq INTEGER NOT NULL,
@@ -66,6 +92,15 @@ CREATE TABLE items (                -- replay buffer and hold-out
     features BLOB NOT NULL          -- float32 (dim,)
 );
 CREATE INDEX items_by_age ON items (held_out, seq);
+CREATE TABLE taught (               -- what the learner was taught since the encoder changed, to take back
+    seq INTEGER PRIMARY KEY,        -- of the label
+    features BLOB NOT NULL          -- float32 (dim,)
+);
+CREATE TABLE deleted (              -- learned labels whose listing was deleted since
+    seq INTEGER PRIMARY KEY,        -- of the label
+    inside INTEGER NOT NULL,        -- whether the learner still has something of it
+    release TEXT                    -- the first one without it
+);
 CREATE TABLE candidates (
     release TEXT PRIMARY KEY,
     created_at TEXT NOT NULL,
@@ -106,6 +141,10 @@ class Database:
     Args:
         path: The file.
 
+    Attributes:
+        taught: What the learner can take back, and which deleted labels it had learned.
+        suspects: Labels that are held back.
+
     Raises:
         ConfigurationError: The file is of another version.
         TryAgain: The disk is full.
@@ -117,6 +156,8 @@ class Database:
         with translated(self._path):
             self._sql = sqlite3.connect(path, isolation_level=None)
             self._prepare()
+        self.taught = Taught(self._rows)
+        self.suspects = Suspects(self._rows)
 
     def __enter__(self) -> Self:
         return self
@@ -202,14 +243,41 @@ class Database:
         return {
             event
             for event in event_ids
-            if self._rows("SELECT 1 FROM labels WHERE event_id = ?", event)
+            if self._rows(
+                "SELECT 1 FROM labels WHERE event_id = ? UNION ALL "
+                "SELECT 1 FROM suspects WHERE event_id = ?",
+                event,
+                event,
+            )
         }
+
+    def confirmed(self, label: Label) -> bool:
+        """Whether another label event says the same of its listing, learned or not."""
+        rows = self._said_of(label.listing_id)
+        return any(
+            said == label.label and (not label.annotator or who != label.annotator)
+            for said, who in rows
+        )
+
+    def contradicted(self, label: Label) -> bool:
+        """Whether another annotator's label says otherwise of its listing, learned or not."""
+        rows = self._said_of(label.listing_id)
+        return any(said != label.label and who not in ("", label.annotator) for said, who in rows)
+
+    def _said_of(self, listing_id: str) -> list[tuple[str, str]]:
+        """Label and annotator of every label of a listing."""
+        return self._rows(
+            "SELECT label, annotator FROM labels WHERE listing_id = ? UNION ALL "
+            "SELECT label, annotator FROM suspects WHERE listing_id = ?",
+            listing_id,
+            listing_id,
+        )
 
     def add_label(self, label: Label, held_out: bool, predicted: str | None) -> int:
         """Keep a label event; return its number, which grows with every label."""
         record = label.record
         cursor = self._sql.execute(
-            "INSERT INTO labels VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO labels VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 label.event_id,
                 label.listing_id,
@@ -224,6 +292,7 @@ class Database:
                 record.offset,
                 held_out,
                 predicted,
+                label.annotator,
             ),
         )
         return int(cursor.lastrowid or 0)
@@ -234,16 +303,18 @@ class Database:
         return bool(rows[0][0]) if rows else None
 
     def history(self, count: int) -> list[Prediction]:
-        """What was predicted for the last labels, oldest first."""
+        """What was predicted for the last labels, oldest first; suspects are among them."""
         rows = self._rows(
-            "SELECT label, predicted, domain FROM labels ORDER BY seq DESC LIMIT ?", count
+            "SELECT label, predicted, domain FROM predictions ORDER BY arrived_ms DESC, seq DESC "
+            "LIMIT ?",
+            count,
         )
         return [Prediction(*row) for row in reversed(rows)]
 
     def tally(self) -> list[tuple[Prediction, int]]:
         """What was predicted for every label there ever was, and how often."""
         rows = self._rows(
-            "SELECT label, predicted, domain, count(*) FROM labels GROUP BY label, predicted, domain"
+            "SELECT label, predicted, domain, count(*) FROM predictions GROUP BY label, predicted, domain"
         )
         return [(Prediction(*row[:3]), row[3]) for row in rows]
 
@@ -261,6 +332,15 @@ class Database:
             "GROUP BY label"
         )
         return [Seen(*row) for row in rows]
+
+    def known_to_be_learned(self) -> dict[str, int]:
+        """The same without the labels of listings that were deleted since."""
+        return dict(
+            self._rows(
+                "SELECT label, count(*) FROM labels WHERE NOT held_out AND listing_id IS NOT NULL "
+                "GROUP BY label"
+            )
+        )
 
     def learned_and_deleted(self) -> int:
         """How many of the labels that were learned are of listings that were deleted since."""
@@ -316,6 +396,7 @@ class Database:
     def forget(self, listing_id: str) -> None:
         """Remove what is known of a listing; that some label was learned stays, without its name."""
         self.remove_item(listing_id)
+        self._sql.execute("DELETE FROM suspects WHERE listing_id = ?", (listing_id,))
         self._sql.execute("UPDATE labels SET listing_id = NULL WHERE listing_id = ?", (listing_id,))
 
     def trim_holdout(self, size: int) -> None:
@@ -333,9 +414,11 @@ class Database:
             (size, size),
         )
 
-    def kept(self) -> list[tuple[str, str]]:
-        """Listing and label of the replay buffer, oldest first."""
-        return self._rows("SELECT listing_id, label FROM items WHERE NOT held_out ORDER BY seq")
+    def kept(self) -> list[tuple[str, str, str]]:
+        """Listing, label and domain of the replay buffer, oldest first."""
+        return self._rows(
+            "SELECT listing_id, label, domain FROM items WHERE NOT held_out ORDER BY seq"
+        )
 
     def holdout_size(self) -> int:
         """How many listings are in the hold-out."""
@@ -444,6 +527,6 @@ def _items(rows: Sequence[tuple[Any, ...]]) -> Items:
     )
 
 
-def encode_fact(value: Mapping[str, int] | Sequence[str]) -> bytes:
+def encode_fact(value: Any) -> bytes:
     """Write a small fact."""
     return msgspec.json.encode(value)

@@ -1,6 +1,6 @@
 """What a message of `labelled` or `deletions` means to the trainer. Pure."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from runtime.dead_letters import dead_letter
@@ -18,6 +18,8 @@ class Label:
     Attributes:
         propensity: With which chance it was chosen; None where nobody said.
         domain: Where it came from, or else its language; empty where neither is known.
+        annotator: Who gave the label; empty where nobody said.
+        checked: Whether somebody looked at it once more.
     """
 
     record: Record
@@ -29,6 +31,8 @@ class Label:
     labelled_at: datetime
     propensity: float | None
     domain: str = ""
+    annotator: str = ""
+    checked: bool = False
 
 
 @dataclass(frozen=True)
@@ -79,19 +83,26 @@ def read(record: Record, prefix: str) -> Notice:
         return Forget(record, event.listing_id)
     if isinstance(event, Feedback) and not event.accepted:
         return Objection(record, event.listing_id, event.label)
-    if isinstance(event, LabelledEvent | Feedback):
-        return Label(
-            record,
-            event.event_id,
-            event.listing_id,
-            listing_text(event.title, event.description),
-            event.label,
-            event.origin if isinstance(event, LabelledEvent) else "person",
-            event.labelled_at,
-            event.propensity,
-            event.source or event.language or "",
-        )
+    if isinstance(event, LabelledEvent):
+        label = _label(record, event, event.origin)
+        return replace(label, annotator=event.annotator or "", checked=event.checked)
+    if isinstance(event, Feedback):
+        return _label(record, event, "person")
     raise TypeError(f"This is a bug: {type(event).__name__} on {record.topic}.")
+
+
+def _label(record: Record, event: LabelledEvent | Feedback, origin: str) -> Label:
+    return Label(
+        record,
+        event.event_id,
+        event.listing_id,
+        listing_text(event.title, event.description),
+        event.label,
+        origin,
+        event.labelled_at,
+        event.propensity,
+        event.source or event.language or "",
+    )
 
 
 def dead(record: Record, prefix: str, stage: str, error: str, message: str) -> Dead:

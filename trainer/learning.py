@@ -2,31 +2,46 @@
 
 import random
 from collections.abc import Callable, Sequence
+from typing import NamedTuple, TypeVar
 
 import msgspec
 import structlog
+from scipy.special import softmax
 
 from artefacts.graphs import Floats
 from runtime.records import Outbound, Record
 from trainer.database import Database, Items, encode_fact
+from trainer.doubt import Belief
+from trainer.doubts import Doubts
 from trainer.holdout import is_held_out
 from trainer.intake import Dead, Forget, Label, Notice, Objection, Skip, dead, read
 from trainer.learners import LEARNERS
 from trainer.learners.base import Example, Examples, Learner
 from trainer.live import LiveRelease
 from trainer.metrics import TrainerMetrics
-from trainer.replay import ReplayBuffer
+from trainer.replay import Full, ReplayBuffer, Seen
 from trainer.scoreboard import Scoreboard
 from trainer.settings import TrainerSettings
+from trainer.suspects import Suspect
+from trainer.trial import Lesson, trial
 
 _log = structlog.get_logger(__name__)
 
 _NAME, _ENCODING, _SEEN, _FULL = "learner name", "encoding", "seen", "full"
 _REFIT_BATCH = 256
 
+_Fact = TypeVar("_Fact")
 Deliver = Callable[[Sequence[Outbound]], None]
 Encoded = list[tuple[Label, Example]]
 Observe = Callable[[Encoded, Sequence[str | None], str], None]
+
+
+class Taken(NamedTuple):
+    """A label that was taken in, and what became of it: learned, held_out or suspect."""
+
+    outcome: str
+    label: Label
+    example: Example
 
 
 class Learning:
@@ -62,9 +77,13 @@ class Learning:
         self._metrics = metrics
         self._scoreboard = Scoreboard(database, metrics)
         self._replay = ReplayBuffer(
-            settings.replay_size, database.kept(), _counts(database.fact(_SEEN)), _names(database)
+            settings.replay_size,
+            database.kept(),
+            _decoded(database.fact(_SEEN), Seen),
+            _decoded(database.fact(_FULL), Full),
         )
         self.learner: Learner = LEARNERS[settings.learner]()
+        self._doubts = Doubts(database, settings.suspect_confidence, metrics)
         self._shrink_replay()
         self.follow(live)
         self._observe()
@@ -104,10 +123,12 @@ class Learning:
             self._deliver([each.letter for each in gone])
             predicted = self._predict(encoded)
             with self._database.transaction():
-                self._observe_labels(encoded, predicted, self._live.encoding)
+                said = [belief and belief.label for belief in predicted]
+                self._observe_labels(encoded, said, self._live.encoding)
                 outcomes = self._take_in(notices, encoded, predicted)
                 self._scoreboard.keep()
                 self._keep_learner()
+                self._doubts.remember()
                 self._advance(records)
         self._count(encoded, gone, outcomes, repeated=len(labels) - len(encoded) - len(dead_labels))
 
@@ -156,41 +177,85 @@ class Learning:
             )
         return None
 
-    def _predict(self, encoded: Encoded) -> list[str | None]:
+    def _predict(self, encoded: Encoded) -> list[Belief | None]:
         """What the learner says before it learns; nothing before its first example."""
         if not encoded or not any(self.learner.prior()):
             return [None] * len(encoded)
-        examples = Examples.of(example for _, example in encoded)
-        classes = self.learner.classes
-        return [classes[index] for index in self.learner.logits(examples).argmax(axis=1)]
+        scores = softmax(
+            self.learner.logits(Examples.of(example for _, example in encoded)), axis=1
+        )
+        return [
+            Belief(dict(zip(self.learner.classes, row, strict=True))) for row in scores.tolist()
+        ]
 
     def _take_in(
-        self, notices: Sequence[Notice], encoded: Encoded, predicted: Sequence[str | None]
+        self, notices: Sequence[Notice], encoded: Encoded, predicted: Sequence[Belief | None]
     ) -> list[str]:
-        """Do what each message says, in their order; deletions last, so that nothing outlives them."""
+        """Do what each message says, in their order; deletions last, when all is learned."""
         fresh = {
-            label.event_id: (label, example, guess)
-            for (label, example), guess in zip(encoded, predicted, strict=True)
+            label.event_id: (label, example, belief)
+            for (label, example), belief in zip(encoded, predicted, strict=True)
         }
-        outcomes: list[str] = []
-        to_learn: Encoded = []
-        for notice in sorted(notices, key=lambda notice: isinstance(notice, Forget)):
+        reactions: list[str] = []
+        taken: list[Taken] = []
+        for notice in notices:
             if not isinstance(notice, Label):
-                outcomes.append(self._react(notice))
+                reactions.append(self._react(notice))
             elif known := fresh.pop(notice.event_id, None):
-                label, example, guess = known
-                held_out = self._keep(label, example.features, guess)
-                outcomes.append("held_out" if held_out else "learned")
-                if not held_out:
-                    to_learn.append((label, example))
-        if to_learn:
-            self._learn(to_learn)
-        if len(to_learn) < len(encoded):
+                taken += self._take(*known)
+        taken += self._try_suspects()
+        self._learn([(each.label, each.example) for each in taken if each.outcome == "learned"])
+        if any(each.outcome == "held_out" for each in taken):
             self._database.trim_holdout(self._settings.holdout_size)
-        return outcomes
+        for notice in notices:
+            if isinstance(notice, Forget):
+                self._forget(notice.listing_id)
+        return reactions + [each.outcome for each in taken]
+
+    def _take(self, label: Label, example: Example, belief: Belief | None) -> list[Taken]:
+        """Hold a label back, or keep it, and the suspects of its listing that it confirms."""
+        said = belief and belief.label
+        self._scoreboard.add(label, said)
+        if self._doubts.holds_back(label, belief):
+            return [Taken("suspect", label, example)]
+        released = self._encoded(self._doubts.released_by(label))
+        return [*map(self._release, released), self._taken(label, example, said)]
+
+    def _try_suspects(self) -> list[Taken]:
+        """Put suspects on trial if many came, and take in those that are news."""
+        encoded = self._encoded(self._doubts.on_trial())
+        if not encoded:
+            return []
+        suspects = [suspect for suspect, _ in encoded]
+        chance = random.Random(suspects[-1].label.event_id)  # noqa: S311 - reproducible, no secret
+        known = self._database.items_of(self._replay.draw(len(suspects) // 2, chance))
+        judged = self._database.items(held_out=True)
+        verdict = trial(
+            LEARNERS[self._settings.learner],
+            Lesson(Examples.of(row for _, row in encoded), [each.label.label for each in suspects]),
+            Lesson(self._examples(known), known.labels),
+            Lesson(self._examples(judged), judged.labels),
+        )
+        self._doubts.tried(suspects, verdict)
+        return list(map(self._release, encoded)) if verdict.passed else []
+
+    def _encoded(self, suspects: Sequence[Suspect]) -> list[tuple[Suspect, Example]]:
+        """Suspects as the learner sees them now."""
+        rows = self._live.encode([each.label.text for each in suspects]) if suspects else []
+        return [(each, row) for each, row in zip(suspects, rows, strict=True) if row is not None]
+
+    def _release(self, encoded: tuple[Suspect, Example]) -> Taken:
+        suspect, example = encoded
+        return self._taken(suspect.label, example, suspect.said)
+
+    def _taken(self, label: Label, example: Example, said: str | None) -> Taken:
+        held_out = self._keep(label, example.features, said)
+        return Taken("held_out" if held_out else "learned", label, example)
 
     def _learn(self, labelled: Encoded) -> None:
         """Learn what came, with a draw from the replay buffer if the learner wants one."""
+        if not labelled:
+            return
         examples = Examples.of(example for _, example in labelled)
         self.learner.learn(examples, [label.label for label, _ in labelled])
         if self.learner.rehearsal:
@@ -207,27 +272,35 @@ class Learning:
         if held_out is None:
             held_out = is_held_out(label.listing_id, self._settings.holdout_share)
         seq = self._database.add_label(label, held_out, guess)
-        self._scoreboard.add(label, guess)
         if held_out:
             self._database.put_item(seq, True, label, features)
         else:
+            self._database.taught.add(seq, features)
             self._offer(seq, label, features)
         return held_out
 
     def _offer(self, seq: int, label: Label, features: Floats) -> None:
         chance = random.Random(label.event_id)  # noqa: S311 - reproducible, no secret
-        choice = self._replay.offer(label.listing_id, label.label, chance)
+        choice = self._replay.offer(label.listing_id, label.label, label.domain, chance)
         if choice.evict is not None:
             self._database.remove_item(choice.evict)
         if choice.keep:
             self._database.put_item(seq, False, label, features)
 
+    def _forget(self, listing_id: str) -> None:
+        """Take back what was learned of a listing, and keep nothing of it."""
+        taught = self._database.taught
+        lessons = taught.of(listing_id)
+        clean = not lessons.seqs or self.learner.forget(lessons.features, lessons.labels)
+        taught.delete(listing_id, inside=[] if clean else lessons.seqs)
+        self._replay.remove(listing_id)
+        self._database.forget(listing_id)
+
     def _react(self, notice: Notice) -> str:
         if isinstance(notice, Forget):
-            self._replay.remove(notice.listing_id)
-            self._database.forget(notice.listing_id)
             return "deletion"
         if isinstance(notice, Objection):
+            self._doubts.reject(notice.listing_id, notice.label)
             if self._database.item_label(notice.listing_id) == notice.label:
                 self._replay.remove(notice.listing_id)
                 self._database.remove_item(notice.listing_id)
@@ -268,7 +341,8 @@ class Learning:
         for start in range(0, len(examples), _REFIT_BATCH):
             end = start + _REFIT_BATCH
             self.learner.learn(examples[start:end], items.labels[start:end])
-        self.learner.expect(self._database.learned())
+        self.learner.expect(self._database.known_to_be_learned())
+        self._database.taught.begin_again()
 
     def _encode_again(self) -> None:
         for held_out in (False, True):
@@ -313,13 +387,11 @@ class Learning:
         self._scoreboard.show(self.learner.classes)
         for label, count in self._replay.counts().items():
             metrics.replay.labels(label).set(count)
+        for domain, count in self._replay.domains().items():
+            metrics.replay_domains.labels(domain).set(count)
         metrics.holdout.set(self._database.holdout_size())
+        self._doubts.observe()
 
 
-def _counts(fact: bytes | None) -> dict[str, int]:
-    return msgspec.json.decode(fact, type=dict[str, int]) if fact else {}
-
-
-def _names(database: Database) -> list[str]:
-    fact = database.fact(_FULL)
-    return msgspec.json.decode(fact, type=list[str]) if fact else []
+def _decoded(fact: bytes | None, kind: type[_Fact]) -> _Fact | None:
+    return msgspec.json.decode(fact, type=kind) if fact else None

@@ -15,8 +15,8 @@ class TrainerMetrics:
         self.registry = CollectorRegistry()
         self.events = Counter(
             "roomstream_trainer_events",
-            "Messages handled, by outcome: learned, held_out, repeated, objection, deletion, dead or "
-            "skipped.",
+            "Messages handled, by outcome: learned, held_out, suspect, repeated, objection, deletion, "
+            "dead or skipped.",
             ["outcome"],
             registry=self.registry,
         )
@@ -99,9 +99,34 @@ class TrainerMetrics:
             ["label"],
             registry=self.registry,
         )
+        self.replay_domains = Gauge(
+            "roomstream_trainer_replay_domain_items",
+            "Listings in the replay buffer, by where they come from (source, or else language).",
+            ["domain"],
+            registry=self.registry,
+        )
         self.holdout = Gauge(
             "roomstream_trainer_holdout_items",
             "Listings that releases are judged by and that are never learned.",
+            registry=self.registry,
+        )
+        self.suspects = Gauge(
+            "roomstream_trainer_suspects",
+            "Labels that are held back because they contradict what the learner is sure of.",
+            registry=self.registry,
+        )
+        self.trials = Counter(
+            "roomstream_trainer_suspect_trials",
+            "Trials of many suspects, by outcome: released (they are news, and were learned) or "
+            "held_back.",
+            ["outcome"],
+            registry=self.registry,
+        )
+        self.annotators = Counter(
+            "roomstream_trainer_annotator_labels",
+            "Labels by annotator, and whether they contradict another annotator's label of the same "
+            "listing or a confident prediction: agrees or disagrees.",
+            ["annotator", "outcome"],
             registry=self.registry,
         )
         self.releases = Counter(
@@ -202,27 +227,19 @@ class TrainerMetrics:
 
     def _show_zeros(self) -> None:
         """A counter that was never raised is 0, not absent: rates and alerts need it."""
-        for outcome in (
-            "learned",
-            "held_out",
-            "repeated",
-            "objection",
-            "deletion",
-            "dead",
-            "skipped",
+        for counter, outcomes in (
+            (self.events, "learned held_out suspect repeated objection deletion dead skipped"),
+            (self.dead_letters, "decode label encode"),
+            (self.trials, "released held_back"),
+            (self.releases, "announced challenger refused postponed"),
+            (self.drifts, "HDDM_W Page-Hinkley"),
+            (self.promotions, "promoted dropped rolled_back"),
+            (self.snapshots, "kept failed damaged"),
         ):
-            self.events.labels(outcome)
-        for stage in ("decode", "label", "encode"):
-            self.dead_letters.labels(stage)
-        for outcome in ("announced", "challenger", "refused", "postponed"):
-            self.releases.labels(outcome)
+            for outcome in outcomes.split():
+                counter.labels(outcome)
+        for outcome in ("agrees", "disagrees"):
+            self.annotators.labels("others", outcome)
         for gate in GATES:
             for outcome in ("passed", "failed"):
                 self.gates.labels(gate, outcome)
-        for counter, values in (
-            (self.drifts, ("HDDM_W", "Page-Hinkley")),
-            (self.promotions, ("promoted", "dropped", "rolled_back")),
-            (self.snapshots, ("kept", "failed", "damaged")),
-        ):
-            for value in values:
-                counter.labels(value)

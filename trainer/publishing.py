@@ -72,6 +72,7 @@ class Publishing:
         self._judging = Judging(database, settings, metrics)
         self._store = Store(shared.store)
         self._judged_seq = database.last_seq_announced()
+        self._judged_gone = database.taught.gone_before()
         self._not_before = 0.0
         self._failures = 0
         self._failing_since = 0.0
@@ -104,11 +105,14 @@ class Publishing:
         _log.warning("release postponed: learning on", why=str(error), in_seconds=round(wait, 1))
 
     def due(self, live: LiveRelease) -> bool:
-        """Whether there is something new, it is time, and nobody pinned the live release."""
+        """Whether it is time, nobody pinned the live one, and something was learned or taken back."""
         return (
             not live.announcement.pinned
             and time.monotonic() >= self._not_before
-            and self._database.last_learned() > self._judged_seq
+            and (
+                self._database.last_learned() > self._judged_seq
+                or self._database.taught.gone() > self._judged_gone
+            )
         )
 
     def run(self, learner: Learner, live: LiveRelease, channel: Channel = "live") -> LiveRelease:
@@ -129,7 +133,7 @@ class Publishing:
             RoomstreamError: The exported head is not the learner: a bug.
         """
         started = time.perf_counter()
-        last_seq = self._database.last_learned()
+        last_seq, gone = self._database.last_learned(), self._database.taught.gone()
         holdout = self._judging.holdout(live)
         logits = _logits(learner, holdout)
         calibration = self._judging.calibrate(learner.classes, logits, holdout)
@@ -145,7 +149,7 @@ class Publishing:
             self._metrics.publish_seconds.observe(time.perf_counter() - started)
         else:
             self._refuse(manifest, last_seq)
-        self._judged_seq = last_seq
+        self._judged_seq, self._judged_gone = last_seq, gone
         self._not_before = time.monotonic() + self._settings.release_interval_seconds
         self._failures, self.fault = 0, ""
         return live
@@ -207,6 +211,8 @@ class Publishing:
                 ranges=self._database.ranges(),
                 labels_by_class=self._database.learned(),
                 deleted=self._database.learned_and_deleted(),
+                deleted_inside=self._database.taught.deleted_inside(),
+                deleted_since=self._database.taught.deleted_since(),
             ),
             versions=library_versions(),
         )
@@ -246,6 +252,7 @@ class Publishing:
         outcome = "announced" if channel == "live" else "challenger"
         with self._database.transaction():
             self._database.add_candidate(manifest, outcome, last_seq)
+            self._database.taught.announced_without(manifest.release)
         self._metrics.releases.labels(outcome).inc()
         _log.info(
             "release announced",

@@ -57,6 +57,16 @@ class TrainerSettings(Settings):
             "are shared out evenly among the classes.",
         ),
     ] = 1_000
+    suspect_confidence: Annotated[
+        float,
+        Field(
+            gt=0,
+            le=1,
+            description="A label that contradicts a prediction with a higher score than this is held "
+            "back until a second one of its listing says the same, or somebody accepts it with "
+            "'roomstream labels accept'. 1: never.",
+        ),
+    ] = 0.9
     release_interval_seconds: Annotated[
         float, Field(ge=0, description="The least time between two candidates.")
     ] = 2.0

@@ -11,6 +11,7 @@ from artefacts.errors import ReleaseError, ReleaseMissing
 from artefacts.manifest import Manifest, Quality
 from artefacts.store import Store
 from roomstream.commands.output import Json, moment, out, print_json, print_table, tell
+from roomstream.lineage import deleted_later, place
 from roomstream.live import LIVE, Channel, make_live, on_channels, put_on_channel
 from roomstream.options import with_settings
 from runtime.settings import KafkaSettings, SharedSettings
@@ -59,11 +60,21 @@ def show(
 ) -> None:
     """Show a release: its classes, what it learned from, how it was judged."""
     serving = on_channels(kafka, shared)
-    manifest = Store(shared.store).manifest(_id(release, serving.get(LIVE)))
+    store = Store(shared.store)
+    manifest = store.manifest(_id(release, serving.get(LIVE)))
     if as_json:
-        print_json(_facts(manifest, serving) | {"manifest": msgspec.to_builtins(manifest)})
+        deleted = [
+            (name, msgspec.to_builtins(part)) for name, part in deleted_later(manifest, store)
+        ]
+        print_json(
+            _facts(manifest, serving)
+            | {
+                "manifest": msgspec.to_builtins(manifest),
+                "deleted_later": [{"first_without": name, **part} for name, part in deleted],
+            }
+        )
         return
-    _describe(manifest, serving)
+    _describe(manifest, serving, store)
 
 
 @app.command("promote")
@@ -276,7 +287,7 @@ def _since(channel: str, announced: ReleaseAnnouncement) -> str:
     return f"{where} since {moment(announced.announced_at)} by {by}{pinned}: {announced.why}"
 
 
-def _describe(manifest: Manifest, serving: Mapping[str, ReleaseAnnouncement]) -> None:
+def _describe(manifest: Manifest, serving: Mapping[str, ReleaseAnnouncement], store: Store) -> None:
     counts = manifest.lineage.labels_by_class
     print_table(
         ("release", manifest.release),
@@ -301,6 +312,19 @@ def _describe(manifest: Manifest, serving: Mapping[str, ReleaseAnnouncement]) ->
                 )
                 for part in manifest.lineage.ranges
             ),
+            *_deletions(manifest, store),
             *(("made with", f"{name} {version}") for name, version in manifest.versions.items()),
         ],
     )
+
+
+def _deletions(manifest: Manifest, store: Store) -> list[tuple[str, str]]:
+    """What is to be said of listings that were deleted, by the places of their labels."""
+    lineage = manifest.lineage
+    inside = [f"it still has {place(part)}" for part in lineage.deleted_inside]
+    since = [f"the first release without {place(part)}" for part in lineage.deleted_since]
+    later = [
+        f"it had learned {place(part)}; {first} is the first release without"
+        for first, part in deleted_later(manifest, store)
+    ]
+    return [("deleted", text) for text in (*since, *inside, *later)]

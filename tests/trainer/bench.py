@@ -72,7 +72,7 @@ class Bench:
     @property
     def kept(self) -> dict[str, str]:
         """The replay buffer."""
-        return dict(self.database.kept())
+        return {listing: label for listing, label, _ in self.database.kept()}
 
     @property
     def held_out(self) -> list[str]:

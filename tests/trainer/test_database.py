@@ -137,8 +137,8 @@ def test_a_damaged_page_is_named_when_it_is_read(path: Path) -> None:
     with Database(path) as database:
         keep(database, *(label(n, text="x" * 2_000) for n in range(200)))
     with path.open("r+b") as file:
-        file.seek(4096)
-        file.write(os.urandom(path.stat().st_size - 8192))
+        file.seek(128 * 1024)  # behind the schema
+        file.write(os.urandom(path.stat().st_size - 256 * 1024))
     with Database(path) as database, pytest.raises(RoomstreamError, match=r"damaged"):
         database.items(held_out=False)
 
@@ -238,9 +238,9 @@ def test_the_newest_of_the_holdout_stay(path: Path) -> None:
 
         assert database.items(held_out=True).ids == ["l-7", "l-8"]
         assert (database.kept()) == [
-            ("l-0", "Private room"),
-            ("l-1", "Private room"),
-            ("l-2", "Private room"),
+            ("l-0", "Private room", ""),
+            ("l-1", "Private room", ""),
+            ("l-2", "Private room", ""),
         ]
 
 

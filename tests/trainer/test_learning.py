@@ -18,6 +18,7 @@ from tests.trainer.labels import (
     learned_numbers,
     objection,
     record,
+    records,
 )
 from trainer.learners.base import Examples
 from trainer.learning import Learning
@@ -214,15 +215,68 @@ def test_a_deletion_reaches_everything(bench: Bench) -> None:
     assert [bench.database.held_out(f"l-{n}") for n in (number, other, judging)] == [None] * 3
 
 
-def test_a_learner_that_lost_its_replay_buffer_still_predicts(bench: Bench) -> None:
-    """After deletions and a restart it knows what it learned."""
+def test_a_learner_whose_every_label_was_deleted_begins_anew(bench: Bench) -> None:
+    """Nothing is left to predict from, also after a restart."""
     numbers = learned_numbers(20)
     bench.feed(*(labelled(n) for n in numbers[:19]))
     bench.learning.step([record(deletion(n), place) for place, n in enumerate(numbers[:19])])
     bench.restart()
     bench.feed(labelled(numbers[19]), first=19)
 
-    assert [each.right for each in bench.database.history(1)] == [True]
+    assert [each.predicted for each in bench.database.history(1)] == [None]
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_a_deleted_listing_was_never_learned(tmp_path: Path, together: bool) -> None:
+    """Every label of it leaves the statistics, in the batch of its label or later, buffer or not."""
+    bench = Bench(tmp_path, replay_size=8)
+    numbers = learned_numbers(40)
+    gone, left = numbers[::3], [n for n in numbers if n not in numbers[::3]]
+    again = [labelled(n, label="Hotel room", event_id=f"again-{n}") for n in gone[:4]]
+    labels = [*map(labelled, numbers), *again]
+    deletions = [record(deletion(n), place) for place, n in enumerate(gone)]
+    if together:
+        bench.learning.step([*deletions, *records(labels)])
+    else:
+        bench.feed(*labels)
+        bench.restart()
+        bench.learning.step(deletions)
+    expected = uninterrupted(bench, left)
+    rows = bench.live.encode([labelled(n).title for n in range(60)])
+    probe = Examples.of(row for row in rows if row is not None)
+    learner = bench.learning.learner
+    for restarted in (False, True):
+        if restarted:
+            bench.restart()
+            learner = bench.learning.learner
+        np.testing.assert_allclose(
+            learner.logits(probe), expected.logits(probe), rtol=1e-6, atol=1e-6
+        )
+        assert expected.prior() == learner.prior()
+    assert not {f"l-{n}" for n in gone} & set(bench.kept)
+    assert bench.database.taught.of(f"l-{gone[0]}").seqs == []
+    bench.close()
+
+
+def test_after_another_encoder_only_kept_listings_are_taken_back(tmp_path: Path) -> None:
+    """The learner knows the replay buffer then; a deletion of another listing changes nothing in it."""
+    bench = Bench(tmp_path, replay_size=8)
+    numbers = learned_numbers(30)
+    bench.feed(*map(labelled, numbers))
+    bench.live = bench.release(seed=1)
+    bench.learning.follow(bench.live)
+    kept = int(next(iter(bench.kept)).removeprefix("l-"))
+    other = next(n for n in numbers if f"l-{n}" not in bench.kept)
+    before = bench.learning.learner.head()
+    bench.learning.step([record(deletion(other), 0)])
+    untouched = bench.learning.learner.head()
+    bench.learning.step([record(deletion(kept), 1)])
+
+    assert before == untouched != bench.learning.learner.head()
+    assert [part.offsets for part in bench.database.taught.deleted_since()] == [
+        sorted(numbers.index(n) for n in (kept, other))
+    ]
+    bench.close()
 
 
 def test_nothing_is_predicted_before_the_first_label(bench: Bench) -> None:

@@ -9,15 +9,17 @@ import numpy as np
 import pytest
 
 from artefacts.classifier import Classifier
+from artefacts.manifest import LabelOffsets
 from artefacts.store import Store
 from roomstream.brokers import Broker
+from roomstream.lineage import deleted_later
 from roomstream.live import live_announcement
 from runtime.settings import KafkaSettings, SharedSettings, load
 from runtime.topics import create_topics
 from schemas.errors import RoomstreamError
 from schemas.events import ReleaseAnnouncement
 from tests.releases import ROOM_TYPES, tiny_release
-from tests.trainer.labels import labelled, learned_numbers, records
+from tests.trainer.labels import deletion, labelled, learned_numbers, record, records
 from trainer.database import Database
 from trainer.heads import linear_head
 from trainer.learners.base import Examples
@@ -254,6 +256,65 @@ def test_labels_are_timed_once(desk: Desk) -> None:
     value = desk.metrics.registry.get_sample_value("roomstream_trainer_label_to_live_seconds_count")
 
     assert value == 15
+
+
+def test_the_lineage_says_when_a_deleted_listing_was_gone(desk: Desk) -> None:
+    """A deletion makes a release due; it is the first one without, by places, and says so once."""
+    one, two, *numbers = learned_numbers(40)
+    desk.learn(*numbers, one)
+    before = desk.publish().manifest
+    desk.learn(two)
+    desk.learning.step([record(deletion(one), 0), record(deletion(two), 1)])
+    due = [desk.publishing.due(desk.live), desk.desk().due(desk.live)]
+    first = desk.publish().manifest
+    due += [desk.publishing.due(desk.live), desk.desk().due(desk.live)]
+    desk.learn(*learned_numbers(2, start=900))
+    second = desk.publish().manifest
+
+    assert due == [True, True, False, False]
+    assert [m.lineage.deleted for m in (before, first, second)] == [0, 2, 2]
+    assert first.lineage.deleted_since == [LabelOffsets("labelled", 0, [38, 39])]
+    assert [m.lineage.deleted_since for m in (before, second)] == [[], []]
+    assert all(not m.lineage.deleted_inside for m in (before, first, second))
+    assert deleted_later(before, desk.store) == [(first.release, LabelOffsets("labelled", 0, [38]))]
+    assert deleted_later(second, desk.store) == []
+    assert b"l-" not in msgspec.json.encode(first.lineage)
+
+
+class Stubborn(StreamingLda):
+    """Cannot take anything back."""
+
+    def forget(self, features: object, labels: object) -> bool:
+        """As n-grams."""
+        return False
+
+
+def test_what_a_learner_cannot_take_back_goes_with_the_next_fit(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Until then every release says what it still has."""
+    numbers = learned_numbers(40)
+    desk.learn(*numbers)
+    desk.publish()
+    with monkeypatch.context() as patch:
+        patch.setattr(StreamingLda, "forget", Stubborn.forget)
+        desk.learning.step([record(deletion(numbers[3]), 0)])
+    not_due = desk.publishing.due(desk.live)
+    desk.learn(*learned_numbers(1, start=900))
+    having = desk.publish().manifest.lineage
+    manifest = tiny_release(desk.store, seed=3, scale=0)
+    other = msgspec.structs.replace(
+        desk.live.announcement, release=manifest.release, manifest_digest=manifest.digest()
+    )
+    desk.live = desk.releases.load(other)
+    desk.learning.follow(desk.live)
+    due = desk.publishing.due(desk.live)
+    without = desk.publish().manifest.lineage
+
+    assert (not_due, due) == (False, True)
+    place = [LabelOffsets("labelled", 0, [3])]
+    assert (having.deleted_inside, having.deleted_since) == (place, [])
+    assert (without.deleted_inside, without.deleted_since) == ([], place)
 
 
 class Liar(StreamingLda):

@@ -82,6 +82,20 @@ class Learner(Protocol):
         """Learn once more from examples of the replay buffer; where `rehearsal` is 0, nothing."""
         ...
 
+    def forget(self, features: Features, labels: Sequence[str]) -> bool:
+        """
+        Take back examples that were learned, such as those of a listing that was deleted.
+
+        Args:
+            features: Theirs, float32 (examples, dim); what was written of them is not known any more.
+            labels: One for each.
+
+        Returns:
+            Whether nothing of them is left. A learner that cannot take anything back returns False:
+            it is without them once it is fitted to the replay buffer again.
+        """
+        ...
+
     def expect(self, counts: Mapping[str, int]) -> None:
         """Say how common each class is in the stream, where the learner was fed otherwise."""
         ...

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer.heads import linear_head
-from trainer.learners.base import Examples, Logits
+from trainer.learners.base import Examples, Features, Logits
 
 Matrix = NDArray[np.float64]
 
@@ -16,6 +16,8 @@ SHRINKAGE = 0.05
 PRIOR_OBSERVATIONS_PER_DIMENSION = 2
 UNSEEN_LOGIT = -1e4
 """The score of a class without an example: its probability is 0, and it is still a number."""
+ROUNDING = 1e-12
+"""A scatter that is smaller than this share of what it was cannot be told from rounding."""
 
 
 class _State(msgspec.Struct, frozen=True):
@@ -83,16 +85,20 @@ class StreamingLda:
         """Learn from a mini-batch."""
         features = examples.features
         self._widen(features.shape[1])
-        rows_by_label: dict[str, list[int]] = {}
-        for row, label in enumerate(labels):
-            rows_by_label.setdefault(label, []).append(row)
-        for label, rows in rows_by_label.items():
+        for label, rows in _by_label(labels).items():
             self.add_class(label)
             self._merge(self._classes.index(label), features[rows].astype(np.float64))
         self._moved()
 
     def rehearse(self, examples: Examples, labels: Sequence[str]) -> None:
         """Nothing: it would count them twice."""
+
+    def forget(self, features: Features, labels: Sequence[str]) -> bool:
+        """Take back examples: the moments are then those of the others."""
+        for label, rows in _by_label(labels).items():
+            self._take_back(self._classes.index(label), features[rows].astype(np.float64))
+        self._moved()
+        return True
 
     def expect(self, counts: Mapping[str, int]) -> None:
         """Say how common each class is in the stream, where the learner was fed otherwise."""
@@ -174,6 +180,26 @@ class StreamingLda:
         self._counts[index] += added
         self._expected[index] += added
 
+    def _take_back(self, index: int, rows: Matrix) -> None:
+        """Remove the moments of some rows (m, dim) of one class: `_merge` read backwards."""
+        known, gone = self._counts[index], len(rows)
+        left = known - gone
+        mean = rows.mean(axis=0)
+        centred = rows - mean
+        shift = mean - self._means[index]
+        before = np.trace(self._scatter)
+        self._scatter -= centred.T @ centred
+        if left:
+            self._scatter -= np.outer(shift, shift) * (known * gone / left)
+            self._means[index] -= shift * (gone / left)
+        else:
+            self._means[index] = 0
+        self._counts[index] = left
+        self._expected[index] = max(0, self._expected[index] - gone)
+        # What is left of a scatter that was all but taken away is rounding, and no longer positive.
+        if np.trace(self._scatter) <= ROUNDING * before:
+            self._scatter[:] = 0
+
     def _solve(self, dimensions: int) -> tuple[Matrix, Matrix]:
         """The discriminant as weights (dim, classes) and bias (classes,)."""
         if self._discriminant is None:
@@ -211,3 +237,10 @@ class StreamingLda:
         expected = np.maximum(self._expected, 1)
         share: Matrix = np.log(expected / expected.sum())
         return share
+
+
+def _by_label(labels: Sequence[str]) -> dict[str, list[int]]:
+    rows_by_label: dict[str, list[int]] = {}
+    for row, label in enumerate(labels):
+        rows_by_label.setdefault(label, []).append(row)
+    return rows_by_label

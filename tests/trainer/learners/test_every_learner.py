@@ -153,6 +153,30 @@ def test_it_resumes_from_its_state(name: str, seed: int, stop: int) -> None:
     assert steady.head() == resumed.head()
 
 
+@given(st.integers(0, 99), st.sets(st.integers(0, 59), max_size=59))
+def test_what_it_takes_back_it_never_learned(name: str, seed: int, gone: set[int]) -> None:
+    """It says whether it can; then scores are those of a learner that was never taught it."""
+    batch = stream(seed, 60)
+    learner = learned(name, batch)
+    taken, labels = picked(batch, sorted(gone))
+    forgot = [
+        learner.forget(taken.features[row : row + 1], labels[row:][:1])
+        for row in range(len(labels))
+    ]
+    if not all(forgot):
+        return
+    left = picked(batch, [row for row in range(60) if row not in gone])
+    expected = LEARNERS[name]()
+    for label in learner.classes:
+        expected.add_class(label)
+    teach(expected, left)
+
+    np.testing.assert_allclose(
+        learner.logits(batch[0]), expected.logits(batch[0]), rtol=1e-6, atol=1e-6
+    )
+    assert expected.prior() == learner.prior()
+
+
 def test_a_state_without_a_label_resumes(name: str) -> None:
     """A trainer that was stopped before its first label goes on."""
     learner = LEARNERS[name]()
