@@ -13,6 +13,7 @@ from trainer.holdout import is_held_out
 from trainer.intake import Dead, Forget, Label, Notice, Objection, Skip, dead, read
 from trainer.learners import LEARNERS
 from trainer.learners.base import Example, Examples, Learner
+from trainer.learners.mixture import Mixture
 from trainer.live import LiveRelease
 from trainer.metrics import TrainerMetrics
 from trainer.replay import ReplayBuffer
@@ -311,6 +312,9 @@ class Learning:
     def _observe(self) -> None:
         metrics = self._metrics
         self._scoreboard.show(self.learner.classes)
+        if isinstance(self.learner, Mixture):
+            for member, weight in self.learner.weights.items():
+                metrics.mixture.labels(member).set(weight)
         for label, count in self._replay.counts().items():
             metrics.replay.labels(label).set(count)
         metrics.holdout.set(self._database.holdout_size())

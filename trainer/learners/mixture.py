@@ -1,0 +1,159 @@
+"""A mixture of learners, whose weights follow how well each of them predicts."""
+
+from collections.abc import Mapping, Sequence
+from typing import Self
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+from onnx import helper
+
+from trainer.heads import Graph, head_of
+from trainer.learners.base import UNSEEN_LOGIT, Examples, Learner, Logits
+from trainer.learners.ngram import Ngram, NgramReplay
+from trainer.learners.slda import StreamingLda
+
+MEMBERS: dict[type[Learner], float] = {Ngram: 0.5, NgramReplay: 0.3, StreamingLda: 0.2}
+"""The members with their weights at the beginning."""
+
+RATE = 0.01
+SHARE = 0.001
+
+
+class Mixture:
+    """
+    Logarithmic opinion pool: softmax of the weighted mean of log probabilities (Heskes 1998).
+
+    Before each label is learned, the weights follow its log loss by exponentiated gradient (Kivinen
+    & Warmuth 1997), and a small share of them returns to where they began (fixed share: Herbster &
+    Warmuth 1998), so that a member that was bad for long comes back when it is good.
+    """
+
+    name = "mixture"
+    rehearsal = NgramReplay.rehearsal
+
+    def __init__(self) -> None:
+        self._members: list[Learner] = [member() for member in MEMBERS]
+        self._weights = _beginning()
+        self._changed = True
+
+    @property
+    def classes(self) -> list[str]:
+        """The labels, in the order of the logits."""
+        return self._members[0].classes
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """The weight of each member; they sum to 1."""
+        names = [member.name for member in self._members]
+        return dict(zip(names, self._weights.tolist(), strict=True))
+
+    def add_class(self, label: str) -> None:
+        """Make room for a label; nothing happens where it is known."""
+        for member in self._members:
+            member.add_class(label)
+
+    def learn(self, examples: Examples, labels: Sequence[str]) -> None:
+        """Learn from a mini-batch, after weighing what the members say of it."""
+        self._weigh(examples, labels)
+        for member in self._members:
+            member.learn(examples, labels)
+
+    def rehearse(self, examples: Examples, labels: Sequence[str]) -> None:
+        """Let the members that rehearse learn once more from examples of the replay buffer."""
+        for member in self._members:
+            member.rehearse(examples, labels)
+
+    def expect(self, counts: Mapping[str, int]) -> None:
+        """Say how common each class is in the stream, where the learner was fed otherwise."""
+        for member in self._members:
+            member.expect(counts)
+
+    def logits(self, examples: Examples) -> Logits:
+        """Score examples: float64 (examples, classes)."""
+        scores: Logits = np.tensordot(self._weights, self._log_probabilities(examples), axes=1)
+        return scores
+
+    def prior(self) -> list[float]:
+        """The stream's share of each class."""
+        return self._members[0].prior()
+
+    def state(self) -> dict[str, bytes]:
+        """What every member has learned, and the weights."""
+        parts = self._own()
+        for member in self._members:
+            parts |= member.state()
+        return parts
+
+    def changes(self) -> dict[str, bytes]:
+        """The parts that differ from those at the last call."""
+        parts = self._own() if self._changed else {}
+        self._changed = False
+        for member in self._members:
+            parts |= member.changes()
+        return parts
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, bytes]) -> Self:
+        """Resume from `state()`."""
+        learner = cls()
+        learner._members = [member.from_state(state) for member in MEMBERS]
+        learner._weights = np.array(msgspec.msgpack.decode(state[cls.name], type=list[float]))
+        learner._changed = False
+        return learner
+
+    def graph(self, to: str) -> Graph:
+        """Make the nodes of a head that compute the logits."""
+        nodes, constants = {}, {}
+        terms = [f"{to} {member.name}" for member in self._members]
+        for member, term, weight in zip(self._members, terms, self._weights, strict=True):
+            part = member.graph(f"{term} scores")
+            # The members that hash n-grams share these nodes: each is there once.
+            nodes |= {node.output[0]: node for node in part.nodes}
+            constants |= part.constants | {f"{term} weight": np.array(weight, np.float32)}
+            for kind, inputs, output in (
+                ("LogSoftmax", [f"{term} scores"], f"{term} log probabilities"),
+                ("Mul", [f"{term} log probabilities", f"{term} weight"], term),
+            ):
+                nodes[output] = helper.make_node(kind, inputs, [output])
+        return Graph([*nodes.values(), helper.make_node("Sum", terms, [to])], constants)
+
+    def head(self) -> bytes:
+        """The learner as an ONNX head."""
+        return head_of(self.graph("logits"), len(self.classes))
+
+    def _weigh(self, examples: Examples, labels: Sequence[str]) -> None:
+        """Follow the log loss of the labels whose class every member has met."""
+        if not self.classes:
+            return
+        said = self._log_probabilities(examples)  # (members, examples, classes)
+        places = {label: place for place, label in enumerate(self.classes)}
+        for row, label in enumerate(labels):
+            if label in places and said[:, row, places[label]].min() > UNSEEN_LOGIT / 2:
+                self._follow(said[:, row], places[label])
+                self._changed = True
+
+    def _follow(self, said: NDArray[np.float64], label: int) -> None:
+        """Take a step against the gradient of -log q(label), q the pool of `said`."""
+        pool = np.exp(_log_softmax(self._weights @ said))
+        gradient = said @ pool - said[:, label]  # (members,)
+        weights = self._weights * np.exp(-RATE * gradient)
+        self._weights = (1 - SHARE) * weights / weights.sum() + SHARE * _beginning()
+
+    def _log_probabilities(self, examples: Examples) -> NDArray[np.float64]:
+        """What each member says: float64 (members, examples, classes)."""
+        return np.stack([_log_softmax(member.logits(examples)) for member in self._members])
+
+    def _own(self) -> dict[str, bytes]:
+        return {self.name: msgspec.msgpack.encode(self._weights.tolist())}
+
+
+def _beginning() -> NDArray[np.float64]:
+    return np.array(list(MEMBERS.values()))
+
+
+def _log_softmax(scores: Logits) -> Logits:
+    """The logarithm of the softmax over the last axis."""
+    shifted = scores - scores.max(axis=-1, keepdims=True)
+    shares: Logits = shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
+    return shares

@@ -1,0 +1,209 @@
+"""Softmax regression on hashed token n-grams."""
+
+from collections.abc import Mapping, Sequence
+from typing import Self
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from trainer.heads import Graph, head_of
+from trainer.learners.base import UNSEEN_LOGIT, Examples, Logits
+from trainer.learners.bucket_weights import BucketWeights
+from trainer.learners.ngrams import bag_graph, buckets_of
+
+Vector = NDArray[np.float64]
+
+
+class _State(msgspec.Struct, frozen=True):
+    classes: list[str]
+    seen: list[bool]
+    expected: list[int]
+    bias: bytes
+    bias_squares: bytes
+
+
+class Ngram:
+    """
+    Online softmax regression on 1-grams and 2-grams of tokens.
+
+    Joulin, Grave, Bojanowski & Mikolov 2017, "Bag of Tricks for Efficient Text Classification", without
+    the hidden layer; AdaGrad (Duchi, Hazan & Singer 2011), a step for each label. So it does not
+    matter how the labels were cut into mini-batches.
+
+    Example:
+        >>> learner = Ngram()
+        >>> listings = Examples(np.eye(2, dtype=np.float32), [[101, 7, 102], [101, 8, 102]])
+        >>> learner.learn(listings, ["Private room", "Shared room"])
+        >>> learner.logits(listings).argmax(axis=1).tolist()
+        [0, 1]
+    """
+
+    name = "ngram"
+    rehearsal = 0
+    rate = 0.6
+
+    def __init__(self) -> None:
+        self._classes: list[str] = []
+        self._seen: NDArray[np.bool_] = np.zeros(0, np.bool_)
+        self._expected: NDArray[np.int64] = np.zeros(0, np.int64)
+        self._bias: Vector = np.zeros(0)
+        self._bias_squares: Vector = np.zeros(0)
+        self._table = BucketWeights()
+        self._changed = True
+
+    @property
+    def classes(self) -> list[str]:
+        """The labels, in the order of the logits."""
+        return list(self._classes)
+
+    def add_class(self, label: str) -> None:
+        """Make room for a label; nothing happens where it is known."""
+        if label in self._classes:
+            return
+        self._classes.append(label)
+        self._seen = np.append(self._seen, False)
+        self._expected = np.append(self._expected, 0)
+        self._bias = np.append(self._bias, 0.0)
+        self._bias_squares = np.append(self._bias_squares, 0.0)
+        self._table.add_class()
+        self._changed = True
+
+    def learn(self, examples: Examples, labels: Sequence[str]) -> None:
+        """Learn from a mini-batch, a label after the other."""
+        self._fit(examples, labels)
+        for label in labels:
+            self._expected[self._classes.index(label)] += 1
+
+    def rehearse(self, examples: Examples, labels: Sequence[str]) -> None:
+        """Nothing: what is common now decides."""
+
+    def expect(self, counts: Mapping[str, int]) -> None:
+        """
+        Say how common each class is in the stream, where the learner was fed otherwise.
+
+        The bias moves by the ratio of the shares: Saerens, Latinne & Decaestecker 2002, "Adjusting
+        the Outputs of a Classifier to New a Priori Probabilities".
+        """
+        for label in counts:
+            self.add_class(label)
+        before = self._log_prior()
+        self._expected = np.array([counts.get(label, 0) for label in self._classes], np.int64)
+        self._bias += self._log_prior() - before
+        self._changed = True
+
+    def logits(self, examples: Examples) -> Logits:
+        """Score examples: float64 (examples, classes)."""
+        scores = np.empty((len(examples), len(self._classes)))
+        for row, tokens in enumerate(examples.tokens):
+            buckets, values = _bag(tokens)
+            scores[row] = values @ self._table.rows[self._table.index[buckets]]
+        return scores + self._effective_bias()
+
+    def prior(self) -> list[float]:
+        """The stream's share of each class."""
+        shares: list[float] = (self._expected / max(1, self._expected.sum())).tolist()
+        return shares
+
+    def state(self) -> dict[str, bytes]:
+        """Everything that was learned: a part for each bucket that was seen, and one for the rest."""
+        return self._named(self._table.state()) | self._rest()
+
+    def changes(self) -> dict[str, bytes]:
+        """The parts that differ from those at the last call."""
+        changed, self._changed = self._changed, False
+        return self._named(self._table.changes()) | (self._rest() if changed else {})
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, bytes]) -> Self:
+        """Resume from `state()`, whatever else is in it."""
+        stored = msgspec.msgpack.decode(state[cls.name], type=_State)
+        learner = cls()
+        learner._classes = list(stored.classes)
+        learner._seen = np.array(stored.seen, np.bool_)
+        learner._expected = np.array(stored.expected, np.int64)
+        learner._bias = np.frombuffer(stored.bias).copy()
+        learner._bias_squares = np.frombuffer(stored.bias_squares).copy()
+        prefix = f"{cls.name}/"
+        parts = {
+            part.removeprefix(prefix): value
+            for part, value in state.items()
+            if part.startswith(prefix)
+        }
+        learner._table = BucketWeights.from_state(len(learner._classes), parts)
+        learner._changed = False
+        return learner
+
+    def graph(self, to: str) -> Graph:
+        """Make the nodes of a head that compute the logits."""
+        bias = self._effective_bias().astype(np.float32)
+        return bag_graph(self._table.index, self._table.rows, bias, to)
+
+    def head(self) -> bytes:
+        """The learner as an ONNX head."""
+        return head_of(self.graph("logits"), len(self._classes))
+
+    def _fit(self, examples: Examples, labels: Sequence[str]) -> None:
+        for tokens, label in zip(examples.tokens, labels, strict=True):
+            self.add_class(label)
+            self._step(tokens, self._classes.index(label))
+        self._changed = True
+
+    def _step(self, tokens: Sequence[int], label: int) -> None:
+        """Descend along the gradient of the log loss of one example."""
+        self._seen[label] = True
+        buckets, values = _bag(tokens)
+        rows = self._table.make_rows(buckets)
+        scores = values @ self._table.rows[rows] + self._effective_bias()
+        error = np.exp(scores - scores.max())
+        error /= error.sum()
+        error[label] -= 1
+        self._table.descend(rows, np.outer(values, error), self.rate)
+        self._bias_squares += error**2
+        self._bias -= self.rate * error / (np.sqrt(self._bias_squares) + 1e-8)
+
+    def _effective_bias(self) -> Vector:
+        return np.where(self._seen, self._bias, UNSEEN_LOGIT)
+
+    def _log_prior(self) -> Vector:
+        expected = np.maximum(self._expected, 1)
+        share: Vector = np.log(expected / expected.sum())
+        return share
+
+    def _named(self, parts: Mapping[str, bytes]) -> dict[str, bytes]:
+        return {f"{self.name}/{part}": value for part, value in parts.items()}
+
+    def _rest(self) -> dict[str, bytes]:
+        state = _State(
+            classes=self._classes,
+            seen=self._seen.tolist(),
+            expected=self._expected.tolist(),
+            bias=self._bias.tobytes(),
+            bias_squares=self._bias_squares.tobytes(),
+        )
+        return {self.name: msgspec.msgpack.encode(state)}
+
+
+class NgramReplay(Ngram):
+    """The same, which also learns from draws of the replay buffer, so that no class is forgotten."""
+
+    name = "ngram-replay"
+    rehearsal = 64
+    rate = 0.5
+
+    def rehearse(self, examples: Examples, labels: Sequence[str]) -> None:
+        """Learn once more from examples of the replay buffer."""
+        self._fit(examples, labels)
+
+
+def _bag(tokens: Sequence[int]) -> tuple[NDArray[np.int64], Vector]:
+    """
+    Count the n-grams of a text.
+
+    Returns:
+        Its buckets, int64 (buckets,), and how often each occurs, over the square root of how many
+        n-grams there are, float64 (buckets,).
+    """
+    hashed = buckets_of(tokens)
+    buckets, counts = np.unique(hashed, return_counts=True)
+    return buckets, counts / np.sqrt(max(1, len(hashed)))
