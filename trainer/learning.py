@@ -196,7 +196,8 @@ class Learning:
         self.learner.learn(examples, [label.label for label, _ in labelled])
         if self.learner.rehearsal:
             chance = random.Random(labelled[0][0].event_id)  # noqa: S311 - reproducible, no secret
-            drawn = self._database.items_of(self._replay.draw(self.learner.rehearsal, chance))
+            draws = self._replay.draw(self.learner.rehearsal * len(labelled), chance)
+            drawn = self._database.items_of(draws)
             self.learner.rehearse(self._examples(drawn), drawn.labels)
 
     def _examples(self, items: Items) -> Examples:

@@ -58,7 +58,7 @@ class Learner(Protocol):
 
     Attributes:
         name: What `TRAINER_LEARNER` calls it.
-        rehearsal: How many examples of the replay buffer it wants to see with every mini-batch.
+        rehearsal: How many examples of the replay buffer it wants to see with every label.
     """
 
     name: str

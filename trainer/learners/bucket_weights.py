@@ -14,6 +14,27 @@ _EPSILON = 1e-8
 """Keeps a weight whose gradient always was 0 from being divided by 0."""
 
 
+def adagrad(
+    gradient: NDArray[np.float64], squares: NDArray[np.float64], rate: float
+) -> NDArray[np.float64]:
+    """
+    Compute a step of AdaGrad.
+
+    Duchi, Hazan & Singer 2011, "Adaptive Subgradient Methods for Online Learning and Stochastic
+    Optimization".
+
+    Args:
+        gradient: Of the loss.
+        squares: The sum of the squares of all gradients, this one included; of the same shape.
+        rate: The step of a weight whose first gradient it is.
+
+    Returns:
+        What to subtract from the weights.
+    """
+    step: NDArray[np.float64] = rate * gradient / (np.sqrt(squares) + _EPSILON)
+    return step
+
+
 class BucketWeights:
     """
     A matrix (buckets, classes) of which only the rows of buckets that were seen exist.
@@ -54,10 +75,10 @@ class BucketWeights:
         return self.index[buckets]
 
     def descend(self, rows: Rows, gradient: NDArray[np.float64], rate: float) -> None:
-        """Take a step of AdaGrad (Duchi, Hazan & Singer 2011) against a gradient (rows, classes)."""
+        """Take a step of AdaGrad against a gradient (rows, classes) of different rows."""
         squares = self._squares[rows] + gradient**2
         self._squares[rows] = squares
-        self._weights[rows] -= rate * gradient / (np.sqrt(squares) + _EPSILON)
+        self._weights[rows] -= adagrad(gradient, squares, rate)
         self._changed[rows] = True
 
     def state(self) -> dict[str, bytes]:

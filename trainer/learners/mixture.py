@@ -6,7 +6,8 @@ from typing import Self
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
-from onnx import helper
+from onnx import NodeProto, helper
+from scipy.special import log_softmax
 
 from trainer.heads import Graph, head_of
 from trainer.learners.base import UNSEEN_LOGIT, Examples, Learner, Logits
@@ -104,18 +105,23 @@ class Mixture:
 
     def graph(self, to: str) -> Graph:
         """Make the nodes of a head that compute the logits."""
-        nodes, constants = {}, {}
+        nodes: dict[
+            str, NodeProto
+        ] = {}  # by output: those that hash are there once for all members
+        constants: dict[str, NDArray[np.generic]] = {}
         terms = [f"{to} {member.name}" for member in self._members]
         for member, term, weight in zip(self._members, terms, self._weights, strict=True):
             part = member.graph(f"{term} scores")
-            # The members that hash n-grams share these nodes: each is there once.
-            nodes |= {node.output[0]: node for node in part.nodes}
-            constants |= part.constants | {f"{term} weight": np.array(weight, np.float32)}
-            for kind, inputs, output in (
-                ("LogSoftmax", [f"{term} scores"], f"{term} log probabilities"),
-                ("Mul", [f"{term} log probabilities", f"{term} weight"], term),
-            ):
-                nodes[output] = helper.make_node(kind, inputs, [output])
+            weighed = Graph(
+                [
+                    *part.nodes,
+                    helper.make_node("LogSoftmax", [f"{term} scores"], [f"{term} log"]),
+                    helper.make_node("Mul", [f"{term} log", f"{term} weight"], [term]),
+                ],
+                {**part.constants, f"{term} weight": np.array(weight, np.float32)},
+            )
+            nodes |= {node.output[0]: node for node in weighed.nodes}
+            constants |= weighed.constants
         return Graph([*nodes.values(), helper.make_node("Sum", terms, [to])], constants)
 
     def head(self) -> bytes:
@@ -135,14 +141,14 @@ class Mixture:
 
     def _follow(self, said: NDArray[np.float64], label: int) -> None:
         """Take a step against the gradient of -log q(label), q the pool of `said`."""
-        pool = np.exp(_log_softmax(self._weights @ said))
+        pool = np.exp(log_softmax(self._weights @ said))
         gradient = said @ pool - said[:, label]  # (members,)
         weights = self._weights * np.exp(-RATE * gradient)
         self._weights = (1 - SHARE) * weights / weights.sum() + SHARE * _beginning()
 
     def _log_probabilities(self, examples: Examples) -> NDArray[np.float64]:
         """What each member says: float64 (members, examples, classes)."""
-        return np.stack([_log_softmax(member.logits(examples)) for member in self._members])
+        return np.stack([log_softmax(member.logits(examples), axis=1) for member in self._members])
 
     def _own(self) -> dict[str, bytes]:
         return {self.name: msgspec.msgpack.encode(self._weights.tolist())}
@@ -150,10 +156,3 @@ class Mixture:
 
 def _beginning() -> NDArray[np.float64]:
     return np.array(list(MEMBERS.values()))
-
-
-def _log_softmax(scores: Logits) -> Logits:
-    """The logarithm of the softmax over the last axis."""
-    shifted = scores - scores.max(axis=-1, keepdims=True)
-    shares: Logits = shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
-    return shares

@@ -6,11 +6,12 @@ from typing import Self
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import softmax
 
 from trainer.heads import Graph, head_of
 from trainer.learners.base import UNSEEN_LOGIT, Examples, Logits
-from trainer.learners.bucket_weights import BucketWeights
-from trainer.learners.ngrams import bag_graph, buckets_of
+from trainer.learners.bucket_weights import BucketWeights, Rows, adagrad
+from trainer.learners.ngrams import Bags, bag_graph, bags_of
 
 Vector = NDArray[np.float64]
 
@@ -28,8 +29,7 @@ class Ngram:
     Online softmax regression on 1-grams and 2-grams of tokens.
 
     Joulin, Grave, Bojanowski & Mikolov 2017, "Bag of Tricks for Efficient Text Classification", without
-    the hidden layer; AdaGrad (Duchi, Hazan & Singer 2011), a step for each label. So it does not
-    matter how the labels were cut into mini-batches.
+    the hidden layer; learned by AdaGrad (Duchi, Hazan & Singer 2011), a step for each mini-batch.
 
     Example:
         >>> learner = Ngram()
@@ -70,7 +70,7 @@ class Ngram:
         self._changed = True
 
     def learn(self, examples: Examples, labels: Sequence[str]) -> None:
-        """Learn from a mini-batch, a label after the other."""
+        """Learn from a mini-batch."""
         self._fit(examples, labels)
         for label in labels:
             self._expected[self._classes.index(label)] += 1
@@ -94,11 +94,8 @@ class Ngram:
 
     def logits(self, examples: Examples) -> Logits:
         """Score examples: float64 (examples, classes)."""
-        scores = np.empty((len(examples), len(self._classes)))
-        for row, tokens in enumerate(examples.tokens):
-            buckets, values = _bag(tokens)
-            scores[row] = values @ self._table.rows[self._table.index[buckets]]
-        return scores + self._effective_bias()
+        bags = bags_of(examples.tokens)
+        return self._scores(bags, self._table.index[bags.buckets])
 
     def prior(self) -> list[float]:
         """The stream's share of each class."""
@@ -144,23 +141,26 @@ class Ngram:
         return head_of(self.graph("logits"), len(self._classes))
 
     def _fit(self, examples: Examples, labels: Sequence[str]) -> None:
-        for tokens, label in zip(examples.tokens, labels, strict=True):
+        """Descend along the gradient of the log loss, summed over the examples."""
+        if not labels:
+            return
+        for label in labels:
             self.add_class(label)
-            self._step(tokens, self._classes.index(label))
+        places = [self._classes.index(label) for label in labels]
+        self._seen[places] = True
+        bags = bags_of(examples.tokens)
+        rows = self._table.make_rows(bags.buckets)
+        errors = softmax(self._scores(bags, rows), axis=1)  # (examples, classes)
+        errors[np.arange(len(places)), places] -= 1
+        self._table.descend(rows, bags.shares.T @ errors, self.rate)
+        gradient = errors.sum(axis=0)
+        self._bias_squares += gradient**2
+        self._bias -= adagrad(gradient, self._bias_squares, self.rate)
         self._changed = True
 
-    def _step(self, tokens: Sequence[int], label: int) -> None:
-        """Descend along the gradient of the log loss of one example."""
-        self._seen[label] = True
-        buckets, values = _bag(tokens)
-        rows = self._table.make_rows(buckets)
-        scores = values @ self._table.rows[rows] + self._effective_bias()
-        error = np.exp(scores - scores.max())
-        error /= error.sum()
-        error[label] -= 1
-        self._table.descend(rows, np.outer(values, error), self.rate)
-        self._bias_squares += error**2
-        self._bias -= self.rate * error / (np.sqrt(self._bias_squares) + 1e-8)
+    def _scores(self, bags: Bags, rows: Rows) -> Logits:
+        scores: Logits = bags.shares @ self._table.rows[rows]
+        return scores + self._effective_bias()
 
     def _effective_bias(self) -> Vector:
         return np.where(self._seen, self._bias, UNSEEN_LOGIT)
@@ -188,22 +188,9 @@ class NgramReplay(Ngram):
     """The same, which also learns from draws of the replay buffer, so that no class is forgotten."""
 
     name = "ngram-replay"
-    rehearsal = 64
+    rehearsal = 1
     rate = 0.5
 
     def rehearse(self, examples: Examples, labels: Sequence[str]) -> None:
         """Learn once more from examples of the replay buffer."""
         self._fit(examples, labels)
-
-
-def _bag(tokens: Sequence[int]) -> tuple[NDArray[np.int64], Vector]:
-    """
-    Count the n-grams of a text.
-
-    Returns:
-        Its buckets, int64 (buckets,), and how often each occurs, over the square root of how many
-        n-grams there are, float64 (buckets,).
-    """
-    hashed = buckets_of(tokens)
-    buckets, counts = np.unique(hashed, return_counts=True)
-    return buckets, counts / np.sqrt(max(1, len(hashed)))

@@ -1,10 +1,14 @@
 """Token 1-grams and 2-grams as buckets: one hash, in numpy and as ONNX nodes."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from onnx import NodeProto, TensorProto, helper
+from scipy.sparse import csr_array
 
 from trainer.heads import Graph
 
@@ -13,26 +17,43 @@ BUCKETS = 1 << 16
 # bucket(first, second) = (first * _FIRST + second * _SECOND) mod _PRIME mod BUCKETS, where a 1-gram is
 # what follows 0: Carter & Wegman 1979, "Universal classes of hash functions". Token ids are below
 # 2^31, the factors below 2^30: no int64 overflows.
-_FIRST, _SECOND = 805_306_457, 613_566_757
+_FIRST, _SECOND = 482_284_993, 746_113_006
 _PRIME = (1 << 31) - 1
 
 Buckets = NDArray[np.int64]
 
 
-def buckets_of(tokens: Sequence[int]) -> Buckets:
+@dataclass(frozen=True)
+class Bags:
     """
-    Hash every 1-gram and 2-gram of a text, special tokens included.
+    The n-grams of some texts.
+
+    Attributes:
+        buckets: Those that occur, each once, int64 (buckets,).
+        shares: How often each occurs in each text over the square root of the text's number of
+            n-grams, sparse float64 (texts, buckets).
+    """
+
+    buckets: Buckets
+    shares: csr_array
+
+
+def bags_of(texts: Sequence[Sequence[int]]) -> Bags:
+    """
+    Hash every 1-gram and 2-gram of texts, special tokens included.
 
     Args:
-        tokens: Token ids, n of them, without padding.
-
-    Returns:
-        int64 (2 n - 1,), as often as they occur; none of no token.
+        texts: The token ids of each, without padding. A text without a token has no n-gram.
     """
-    ids = np.asarray(tokens, np.int64)
+    ids = np.fromiter(chain.from_iterable(texts), np.int64)
+    text = np.repeat(np.arange(len(texts)), [len(each) for each in texts])
     first, second = ids * _FIRST, ids * _SECOND
-    sums: Buckets = np.concatenate([second, first[:-1] + second[1:]])
-    return sums % _PRIME % BUCKETS
+    same_text = text[:-1] == text[1:]
+    sums = np.concatenate([second, (first[:-1] + second[1:])[same_text]])
+    owner = np.concatenate([text, text[1:][same_text]])
+    buckets, column = np.unique(sums % _PRIME % BUCKETS, return_inverse=True)
+    values = 1 / np.sqrt(np.bincount(owner, minlength=len(texts)))[owner]
+    return Bags(buckets, csr_array((values, (owner, column)), shape=(len(texts), len(buckets))))
 
 
 def ngram_graph() -> Graph:
@@ -99,5 +120,5 @@ def bag_graph(
     return Graph([*hashing.nodes, *nodes], {**hashing.constants, **constants})
 
 
-def _node(kind: str, inputs: list[str], output: str, **attributes: int) -> NodeProto:
+def _node(kind: str, inputs: list[str], output: str, **attributes: Any) -> NodeProto:
     return helper.make_node(kind, inputs, [output], **attributes)
