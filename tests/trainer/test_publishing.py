@@ -110,7 +110,7 @@ def test_what_passes_is_published_and_announced(desk: Desk) -> None:
     assert announced == desk.live.announcement
     assert desk.store.manifest(manifest.release, announced.manifest_digest) == manifest
     assert desk.store.pointed("live") == manifest.release
-    assert (manifest.parent, manifest.learner) == (base.release, "slda")
+    assert (manifest.parent, manifest.learner) == (base.release, "mixture")
     assert manifest.class_prior == desk.learning.learner.prior()
     assert sum(manifest.lineage.labels_by_class.values()) == 40
     assert [result.gate for result in manifest.evaluation] == ["enough_labels"]

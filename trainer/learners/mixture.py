@@ -7,15 +7,17 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 from onnx import NodeProto, helper
-from scipy.special import log_softmax
+from scipy.special import log_softmax, softmax
 
 from trainer.heads import Graph, head_of
-from trainer.learners.base import UNSEEN_LOGIT, Examples, Learner, Logits
+from trainer.learners.base import UNSEEN_LOGIT, Examples, Logits
 from trainer.learners.ngram import Ngram, NgramReplay
 from trainer.learners.slda import StreamingLda
 
-MEMBERS: dict[type[Learner], float] = {Ngram: 0.5, NgramReplay: 0.3, StreamingLda: 0.2}
-"""The members with their weights at the beginning."""
+Members = tuple[Ngram, NgramReplay, StreamingLda]
+
+BEGINNING = np.array([0.5, 0.3, 0.2])
+"""The weights at the beginning: of `ngram`, `ngram-replay` and `slda`."""
 
 RATE = 0.01
 SHARE = 0.001
@@ -34,8 +36,8 @@ class Mixture:
     rehearsal = NgramReplay.rehearsal
 
     def __init__(self) -> None:
-        self._members: list[Learner] = [member() for member in MEMBERS]
-        self._weights = _beginning()
+        self._members: Members = (Ngram(), NgramReplay(), StreamingLda())
+        self._weights = BEGINNING
         self._changed = True
 
     @property
@@ -98,7 +100,11 @@ class Mixture:
     def from_state(cls, state: Mapping[str, bytes]) -> Self:
         """Resume from `state()`."""
         learner = cls()
-        learner._members = [member.from_state(state) for member in MEMBERS]
+        learner._members = (
+            Ngram.from_state(state),
+            NgramReplay.from_state(state),
+            StreamingLda.from_state(state),
+        )
         learner._weights = np.array(msgspec.msgpack.decode(state[cls.name], type=list[float]))
         learner._changed = False
         return learner
@@ -110,8 +116,8 @@ class Mixture:
         ] = {}  # by output: those that hash are there once for all members
         constants: dict[str, NDArray[np.generic]] = {}
         terms = [f"{to} {member.name}" for member in self._members]
-        for member, term, weight in zip(self._members, terms, self._weights, strict=True):
-            part = member.graph(f"{term} scores")
+        parts = [m.graph(f"{t} scores") for m, t in zip(self._members, terms, strict=True)]
+        for part, term, weight in zip(parts, terms, self._weights, strict=True):
             weighed = Graph(
                 [
                     *part.nodes,
@@ -133,18 +139,19 @@ class Mixture:
         if not self.classes:
             return
         said = self._log_probabilities(examples)  # (members, examples, classes)
+        lately = self._members[0].lately()
         places = {label: place for place, label in enumerate(self.classes)}
         for row, label in enumerate(labels):
             if label in places and said[:, row, places[label]].min() > UNSEEN_LOGIT / 2:
-                self._follow(said[:, row], places[label])
+                self._follow(said[:, row], lately, places[label])
                 self._changed = True
 
-    def _follow(self, said: NDArray[np.float64], label: int) -> None:
-        """Take a step against the gradient of -log q(label), q the pool of `said`."""
-        pool = np.exp(log_softmax(self._weights @ said))
+    def _follow(self, said: NDArray[np.float64], lately: NDArray[np.float64], label: int) -> None:
+        """Take a step against the gradient of -log q(label), q the pool of `said` as of lately."""
+        pool = softmax(self._weights @ said + lately)
         gradient = said @ pool - said[:, label]  # (members,)
         weights = self._weights * np.exp(-RATE * gradient)
-        self._weights = (1 - SHARE) * weights / weights.sum() + SHARE * _beginning()
+        self._weights = (1 - SHARE) * weights / weights.sum() + SHARE * BEGINNING
 
     def _log_probabilities(self, examples: Examples) -> NDArray[np.float64]:
         """What each member says: float64 (members, examples, classes)."""
@@ -152,7 +159,3 @@ class Mixture:
 
     def _own(self) -> dict[str, bytes]:
         return {self.name: msgspec.msgpack.encode(self._weights.tolist())}
-
-
-def _beginning() -> NDArray[np.float64]:
-    return np.array(list(MEMBERS.values()))

@@ -15,11 +15,15 @@ from trainer.learners.ngrams import Bags, bag_graph, bags_of
 
 Vector = NDArray[np.float64]
 
+RECENT_LABELS = 200
+"""A label of so long ago counts 1 / e for what is common lately."""
+
 
 class _State(msgspec.Struct, frozen=True):
     classes: list[str]
     seen: list[bool]
     expected: list[int]
+    recent: bytes
     bias: bytes
     bias_squares: bytes
 
@@ -31,6 +35,12 @@ class Ngram:
     Joulin, Grave, Bojanowski & Mikolov 2017, "Bag of Tricks for Efficient Text Classification", without
     the hidden layer; learned by AdaGrad (Duchi, Hazan & Singer 2011), a step for each mini-batch.
 
+    While it learns, the logarithm of how common each class has been lately is added to its scores;
+    when it predicts, that of how common the class is in the stream. So it learns what tells classes
+    apart rather than which one comes now, and a burst of one class does not make it forget the
+    others: Huang et al. 2023, "Logit Adjusted Softmax for Online Continual Learning".
+    MEASURED
+
     Example:
         >>> learner = Ngram()
         >>> listings = Examples(np.eye(2, dtype=np.float32), [[101, 7, 102], [101, 8, 102]])
@@ -41,12 +51,13 @@ class Ngram:
 
     name = "ngram"
     rehearsal = 0
-    rate = 0.6
+    rate = 0.3
 
     def __init__(self) -> None:
         self._classes: list[str] = []
         self._seen: NDArray[np.bool_] = np.zeros(0, np.bool_)
-        self._expected: NDArray[np.int64] = np.zeros(0, np.int64)
+        self._expected: NDArray[np.int64] = np.zeros(0, np.int64)  # labels of the stream
+        self._recent: Vector = np.zeros(0)  # the same, where older ones count less and less
         self._bias: Vector = np.zeros(0)
         self._bias_squares: Vector = np.zeros(0)
         self._table = BucketWeights()
@@ -64,6 +75,7 @@ class Ngram:
         self._classes.append(label)
         self._seen = np.append(self._seen, False)
         self._expected = np.append(self._expected, 0)
+        self._recent = np.append(self._recent, 0.0)
         self._bias = np.append(self._bias, 0.0)
         self._bias_squares = np.append(self._bias_squares, 0.0)
         self._table.add_class()
@@ -71,31 +83,33 @@ class Ngram:
 
     def learn(self, examples: Examples, labels: Sequence[str]) -> None:
         """Learn from a mini-batch."""
-        self._fit(examples, labels)
         for label in labels:
-            self._expected[self._classes.index(label)] += 1
+            self.add_class(label)
+        places = [self._classes.index(label) for label in labels]
+        counts = np.bincount(places, minlength=len(self._classes))
+        self._expected += counts
+        self._recent = self._recent * (1 - 1 / RECENT_LABELS) ** len(labels) + counts
+        self._fit(examples, places, _log_share(self._recent + 1))
 
     def rehearse(self, examples: Examples, labels: Sequence[str]) -> None:
-        """Nothing: what is common now decides."""
+        """Nothing: the mini-batch is all that counts."""
 
     def expect(self, counts: Mapping[str, int]) -> None:
-        """
-        Say how common each class is in the stream, where the learner was fed otherwise.
-
-        The bias moves by the ratio of the shares: Saerens, Latinne & Decaestecker 2002, "Adjusting
-        the Outputs of a Classifier to New a Priori Probabilities".
-        """
+        """Say how common each class is in the stream, where the learner was fed otherwise."""
         for label in counts:
             self.add_class(label)
-        before = self._log_prior()
         self._expected = np.array([counts.get(label, 0) for label in self._classes], np.int64)
-        self._bias += self._log_prior() - before
         self._changed = True
+
+    def lately(self) -> Vector:
+        """How much commoner each class is lately than in the stream: the ratio's logarithm."""
+        ratio: Vector = _log_share(self._recent + 1) - self._log_prior()
+        return ratio
 
     def logits(self, examples: Examples) -> Logits:
         """Score examples: float64 (examples, classes)."""
         bags = bags_of(examples.tokens)
-        return self._scores(bags, self._table.index[bags.buckets])
+        return self._scores(bags, self._table.index[bags.buckets]) + self._log_prior()
 
     def prior(self) -> list[float]:
         """The stream's share of each class."""
@@ -119,6 +133,7 @@ class Ngram:
         learner._classes = list(stored.classes)
         learner._seen = np.array(stored.seen, np.bool_)
         learner._expected = np.array(stored.expected, np.int64)
+        learner._recent = np.frombuffer(stored.recent).copy()
         learner._bias = np.frombuffer(stored.bias).copy()
         learner._bias_squares = np.frombuffer(stored.bias_squares).copy()
         prefix = f"{cls.name}/"
@@ -133,24 +148,19 @@ class Ngram:
 
     def graph(self, to: str) -> Graph:
         """Make the nodes of a head that compute the logits."""
-        bias = self._effective_bias().astype(np.float32)
+        bias = (self._effective_bias() + self._log_prior()).astype(np.float32)
         return bag_graph(self._table.index, self._table.rows, bias, to)
 
     def head(self) -> bytes:
         """The learner as an ONNX head."""
         return head_of(self.graph("logits"), len(self._classes))
 
-    def _fit(self, examples: Examples, labels: Sequence[str]) -> None:
-        """Descend along the gradient of the log loss, summed over the examples."""
-        if not labels:
-            return
-        for label in labels:
-            self.add_class(label)
-        places = [self._classes.index(label) for label in labels]
+    def _fit(self, examples: Examples, places: list[int], log_shares: Vector) -> None:
+        """Descend along the gradient of the log loss, summed over examples drawn with these shares."""
         self._seen[places] = True
         bags = bags_of(examples.tokens)
         rows = self._table.make_rows(bags.buckets)
-        errors = softmax(self._scores(bags, rows), axis=1)  # (examples, classes)
+        errors = softmax(self._scores(bags, rows) + log_shares, axis=1)  # (examples, classes)
         errors[np.arange(len(places)), places] -= 1
         self._table.descend(rows, bags.shares.T @ errors, self.rate)
         gradient = errors.sum(axis=0)
@@ -166,9 +176,7 @@ class Ngram:
         return np.where(self._seen, self._bias, UNSEEN_LOGIT)
 
     def _log_prior(self) -> Vector:
-        expected = np.maximum(self._expected, 1)
-        share: Vector = np.log(expected / expected.sum())
-        return share
+        return _log_share(np.maximum(self._expected, 1))
 
     def _named(self, parts: Mapping[str, bytes]) -> dict[str, bytes]:
         return {f"{self.name}/{part}": value for part, value in parts.items()}
@@ -178,6 +186,7 @@ class Ngram:
             classes=self._classes,
             seen=self._seen.tolist(),
             expected=self._expected.tolist(),
+            recent=self._recent.tobytes(),
             bias=self._bias.tobytes(),
             bias_squares=self._bias_squares.tobytes(),
         )
@@ -192,5 +201,11 @@ class NgramReplay(Ngram):
     rate = 0.5
 
     def rehearse(self, examples: Examples, labels: Sequence[str]) -> None:
-        """Learn once more from examples of the replay buffer."""
-        self._fit(examples, labels)
+        """Learn once more from examples of the replay buffer, whose draws are half balanced."""
+        places = [self._classes.index(label) for label in labels]
+        self._fit(examples, places, _log_share(np.sqrt(np.maximum(self._expected, 1))))
+
+
+def _log_share(counts: NDArray[np.generic]) -> Vector:
+    shares: Vector = np.log(counts / counts.sum())
+    return shares
