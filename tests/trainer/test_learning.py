@@ -45,6 +45,17 @@ def test_labels_are_learned_and_kept_with_their_offsets(bench: Bench) -> None:
     assert bench.count("learned") == 40
 
 
+def test_the_weights_of_the_mixture_are_shown(bench: Bench) -> None:
+    """Each member's, and together they are the whole."""
+    bench.feed(*(labelled(number) for number in learned_numbers(40)))
+    weights = [
+        bench.metrics.registry.get_sample_value("roomstream_trainer_mixture_weight", {"member": m})
+        for m in ("ngram", "ngram-replay", "slda")
+    ]
+
+    assert sum(weight or 0 for weight in weights) == pytest.approx(1)
+
+
 def test_heldout_listings_are_never_learned(bench: Bench) -> None:
     """They are kept to judge by; the learner has not moved, however often they are labelled."""
     numbers = learned_numbers(5, held_out=True)

@@ -10,7 +10,7 @@ from onnx import NodeProto, helper
 from scipy.special import log_softmax, softmax
 
 from trainer.heads import Graph, head_of
-from trainer.learners.base import UNSEEN_LOGIT, Examples, Logits
+from trainer.learners.base import UNSEEN_LOGIT, Examples, Learner, Logits
 from trainer.learners.ngram import Ngram, NgramReplay
 from trainer.learners.slda import StreamingLda
 
@@ -20,16 +20,26 @@ BEGINNING = np.array([0.5, 0.3, 0.2])
 """The weights at the beginning: of `ngram`, `ngram-replay` and `slda`."""
 
 RATE = 0.01
-SHARE = 0.001
+SHARE = 0.03
+"""How much of the weights returns to the beginning with every label."""
 
 
 class Mixture:
     """
-    Logarithmic opinion pool: softmax of the weighted mean of log probabilities (Heskes 1998).
+    Logarithmic opinion pool: softmax of the weighted mean of log probabilities.
+
+    Genest & Zidek 1986, "Combining Probability Distributions". N-grams name what is written, features
+    what is meant; SLDA forgets nothing, and n-grams without rehearsal follow a change at once.
 
     Before each label is learned, the weights follow its log loss by exponentiated gradient (Kivinen
-    & Warmuth 1997), and a small share of them returns to where they began (fixed share: Herbster &
-    Warmuth 1998), so that a member that was bad for long comes back when it is good.
+    & Warmuth 1997), with the classes as common as lately, so that a burst of one class rewards
+    nobody for guessing it. A share of them returns to the beginning (fixed share: Herbster & Warmuth
+    1998): a member that misleads counts less while it does.
+
+    Measured on real titles, frozen MiniLM, 23,671 labels in one pass (accuracy / macro-F1; city after
+    city, class burst, shuffled): fixed weights .864/.560, .864/.521, .863/.551; as here .864/.560,
+    .862/.506, .863/.552; with SHARE .001 .863/.551, .857/.428, .863/.552: who is good at the classes
+    that come now need not be at the others.
     """
 
     name = "mixture"
@@ -111,13 +121,13 @@ class Mixture:
 
     def graph(self, to: str) -> Graph:
         """Make the nodes of a head that compute the logits."""
-        nodes: dict[
-            str, NodeProto
-        ] = {}  # by output: those that hash are there once for all members
+        # By output: what hashes the n-grams is there once, though two members need it.
+        nodes: dict[str, NodeProto] = {}
         constants: dict[str, NDArray[np.generic]] = {}
-        terms = [f"{to} {member.name}" for member in self._members]
-        parts = [m.graph(f"{t} scores") for m, t in zip(self._members, terms, strict=True)]
-        for part, term, weight in zip(parts, terms, self._weights, strict=True):
+        members: tuple[Learner, ...] = self._members
+        terms = [f"{to} {member.name}" for member in members]
+        for member, term, weight in zip(members, terms, self._weights, strict=True):
+            part = member.graph(f"{term} scores")
             weighed = Graph(
                 [
                     *part.nodes,

@@ -103,14 +103,14 @@ def assert_head_is_the_learner(learner: Learner, examples: Examples) -> None:
 
 def test_what_can_be_separated_is_learned(name: str) -> None:
     """Some hundred labels are enough for nearly all of separable listings."""
-    assert accuracy(learned(name, stream(1, 200)), stream(2, 500)) > 0.97
+    assert accuracy(learned(name, stream(1, 400)), stream(2, 500)) > 0.97
 
 
 def test_a_rare_class_is_not_swallowed(name: str) -> None:
     """One label in fifty is enough to be known again."""
     if name == Ngram.name:
         pytest.skip(ALONE)
-    learner = learned(name, stream(3, 500, (0.58, 0.2, 0.2, 0.02)))
+    learner = learned(name, stream(3, 4_000, (0.58, 0.2, 0.2, 0.02)))
 
     assert accuracy(learner, of_label(stream(4, 500), "Hotel room")) > 0.8
 
@@ -119,8 +119,8 @@ def test_a_new_class_comes_in_the_middle(name: str) -> None:
     """A label never seen becomes a class, and the others are not forgotten."""
     if name == Ngram.name:
         pytest.skip(ALONE)
-    _, labels = batch = stream(5, 400)
-    others_first = sorted(range(400), key=lambda row: labels[row] == "Hotel room")
+    _, labels = batch = stream(5, 1_000)
+    others_first = sorted(range(1_000), key=lambda row: labels[row] == "Hotel room")
     learner = learned(name, picked(batch, others_first))
 
     assert learner.classes[-1] == "Hotel room"
