@@ -1,6 +1,7 @@
 """Heads as ONNX graphs, made without torch."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import onnx
@@ -8,6 +9,57 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 Weights = NDArray[np.float32]
+Constants = Mapping[str, NDArray[np.generic]]
+
+
+class Graph(NamedTuple):
+    """
+    A part of a head, which may read `features`, `input_ids` and `attention_mask`.
+
+    Attributes:
+        nodes: In the order in which they run.
+        constants: What they read besides, by name.
+    """
+
+    nodes: list[onnx.NodeProto]
+    constants: Constants
+
+
+def head_of(graph: Graph, classes: int) -> bytes:
+    """
+    Make a head of what computes `logits`, float32 (batch, classes).
+
+    Returns:
+        A serialised model; the same bytes for the same nodes and numbers.
+    """
+    softmax = helper.make_node("Softmax", ["logits"], ["probabilities"], axis=1)
+    inputs = [
+        _value("features", TensorProto.FLOAT, "dim"),
+        _value("input_ids", TensorProto.INT64, "sequence"),
+        _value("attention_mask", TensorProto.INT64, "sequence"),
+    ]
+    outputs = [_value(name, TensorProto.FLOAT, classes) for name in ("logits", "probabilities")]
+    tensors = [
+        numpy_helper.from_array(np.ascontiguousarray(values), name)
+        for name, values in graph.constants.items()
+    ]
+    whole = helper.make_graph([*graph.nodes, softmax], "head", inputs, outputs, tensors)
+    model = helper.make_model(whole, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    return _checked(model)
+
+
+def linear(weights: Weights, bias: Weights, to: str = "logits") -> Graph:
+    """
+    Make one linear layer on the features.
+
+    Args:
+        weights: float32 (dim, classes).
+        bias: float32 (classes,).
+        to: The name of what it computes, float32 (batch, classes).
+    """
+    names = [f"{to} weights", f"{to} bias"]
+    node = helper.make_node("Gemm", ["features", *names], [to])
+    return Graph([node], dict(zip(names, (weights, bias), strict=True)))
 
 
 def linear_head(weights: Weights, bias: Weights) -> bytes:
@@ -21,11 +73,7 @@ def linear_head(weights: Weights, bias: Weights) -> bytes:
     Returns:
         A serialised model; the same bytes for the same numbers.
     """
-    return _head(
-        [helper.make_node("Gemm", ["features", "weights", "bias"], ["logits"])],
-        {"weights": weights, "bias": bias},
-        *weights.shape,
-    )
+    return head_of(linear(weights, bias), len(bias))
 
 
 def untrained_head(dimensions: int, classes: int) -> bytes:
@@ -56,7 +104,7 @@ def two_layer_head(
         "weights": weights,
         "bias": bias,
     }
-    return _head(nodes, constants, len(hidden_weights), len(bias))
+    return head_of(Graph(nodes, constants), len(bias))
 
 
 def calibrated_head(head: bytes, temperature: float, correction: Sequence[float]) -> bytes:
@@ -78,7 +126,7 @@ def calibrated_head(head: bytes, temperature: float, correction: Sequence[float]
     for node in graph.node:
         node.output[:] = ["learned_logits" if name == "logits" else name for name in node.output]
     graph.initializer.extend(
-        _tensor(name, np.asarray(values))
+        numpy_helper.from_array(np.asarray(values, np.float32), name)
         for name, values in (("correction", correction), ("temperature", temperature))
     )
     calibration = [
@@ -92,31 +140,10 @@ def calibrated_head(head: bytes, temperature: float, correction: Sequence[float]
     return _checked(model)
 
 
-def _head(
-    nodes: Sequence[onnx.NodeProto], constants: dict[str, Weights], dimensions: int, classes: int
-) -> bytes:
-    """Wrap nodes that make `logits` into a head: features and tokens in, logits and scores out."""
-    softmax = helper.make_node("Softmax", ["logits"], ["probabilities"], axis=1)
-    inputs = [
-        _value("features", TensorProto.FLOAT, dimensions),
-        _value("input_ids", TensorProto.INT64, "sequence"),
-        _value("attention_mask", TensorProto.INT64, "sequence"),
-    ]
-    outputs = [_value(name, TensorProto.FLOAT, classes) for name in ("logits", "probabilities")]
-    tensors = [_tensor(name, values) for name, values in constants.items()]
-    graph = helper.make_graph([*nodes, softmax], "head", inputs, outputs, tensors)
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    return _checked(model)
-
-
 def _checked(model: onnx.ModelProto) -> bytes:
     onnx.checker.check_model(model)
     data: bytes = model.SerializeToString(deterministic=True)
     return data
-
-
-def _tensor(name: str, values: NDArray[np.floating]) -> onnx.TensorProto:
-    return numpy_helper.from_array(np.ascontiguousarray(values, np.float32), name)
 
 
 def _value(name: str, kind: int, width: int | str) -> onnx.ValueInfoProto:

@@ -17,6 +17,8 @@ from trainer.holdout import is_held_out
 from trainer.intake import Dead, Forget, Label, Notice, Objection, Skip, dead, read
 from trainer.learners import LEARNERS
 from trainer.learners.base import Example, Examples, Learner
+from trainer.learners.mixture import Mixture
+from trainer.learners.slda import StreamingLda
 from trainer.live import LiveRelease
 from trainer.metrics import TrainerMetrics
 from trainer.replay import Full, ReplayBuffer, Seen
@@ -231,7 +233,7 @@ class Learning:
         known = self._database.items_of(self._replay.draw(len(suspects) // 2, chance))
         judged = self._database.items(held_out=True)
         verdict = trial(
-            LEARNERS[self._settings.learner],
+            StreamingLda,
             Lesson(Examples.of(row for _, row in encoded), [each.label.label for each in suspects]),
             Lesson(self._examples(known), known.labels),
             Lesson(self._examples(judged), judged.labels),
@@ -260,7 +262,8 @@ class Learning:
         self.learner.learn(examples, [label.label for label, _ in labelled])
         if self.learner.rehearsal:
             chance = random.Random(labelled[0][0].event_id)  # noqa: S311 - reproducible, no secret
-            drawn = self._database.items_of(self._replay.draw(self.learner.rehearsal, chance))
+            draws = self._replay.draw(self.learner.rehearsal * len(labelled), chance)
+            drawn = self._database.items_of(draws)
             self.learner.rehearse(self._examples(drawn), drawn.labels)
 
     def _examples(self, items: Items) -> Examples:
@@ -385,6 +388,9 @@ class Learning:
     def _observe(self) -> None:
         metrics = self._metrics
         self._scoreboard.show(self.learner.classes)
+        if isinstance(self.learner, Mixture):
+            for member, weight in self.learner.weights.items():
+                metrics.mixture.labels(member).set(weight)
         for label, count in self._replay.counts().items():
             metrics.replay.labels(label).set(count)
         for domain, count in self._replay.domains().items():

@@ -93,6 +93,12 @@ class TrainerMetrics:
             ["domain"],
             registry=self.registry,
         )
+        self.mixture = Gauge(
+            "roomstream_trainer_mixture_weight",
+            "How much a member of the mixture counts; the weights sum to 1.",
+            ["member"],
+            registry=self.registry,
+        )
         self.replay = Gauge(
             "roomstream_trainer_replay_items",
             "Listings in the replay buffer, by label.",

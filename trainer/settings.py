@@ -20,7 +20,13 @@ class TrainerSettings(Settings):
             description="The SQLite file with labels, replay buffer, hold-out, learner and offsets."
         ),
     ] = Field(default_factory=lambda: data_folder() / "trainer.sqlite")
-    learner: Annotated[Literal["slda"], Field(description="What learns: slda.")] = "slda"
+    learner: Annotated[
+        Literal["mixture", "ngram", "ngram-replay", "slda"],
+        Field(
+            description="What learns: from token n-grams (ngram), from them and the replay buffer "
+            "(ngram-replay), from the encoder's features (slda), or all three (mixture)."
+        ),
+    ] = "mixture"
     metrics_port: Annotated[
         int,
         Field(

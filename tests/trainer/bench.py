@@ -91,6 +91,11 @@ class Bench:
         )
 
 
+def slda(bench: Bench) -> StreamingLda:
+    """The member of the mixture that depends on nothing but the labels."""
+    return StreamingLda.from_state(bench.learning.learner.state())
+
+
 def uninterrupted(bench: Bench, numbers: Sequence[int]) -> StreamingLda:
     """A learner that learned these labels in one go."""
     learner = StreamingLda()

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from schemas.errors import TryAgain
 from tests.releases import KABOOM, ROOM_TYPES
-from tests.trainer.bench import Bench, uninterrupted
+from tests.trainer.bench import Bench, slda, uninterrupted
 from tests.trainer.labels import (
     deletion,
     labelled,
@@ -42,8 +42,19 @@ def test_labels_are_learned_and_kept_with_their_offsets(bench: Bench) -> None:
 
     assert {f"l-{number}" for number in numbers} == set(bench.kept)
     assert (handled.topic, handled.partition, handled.first, handled.next) == ("labelled", 0, 7, 47)
-    assert uninterrupted(bench, numbers).head() == bench.learning.learner.head()
+    assert uninterrupted(bench, numbers).head() == slda(bench).head()
     assert bench.count("learned") == 40
+
+
+def test_the_weights_of_the_mixture_are_shown(bench: Bench) -> None:
+    """Each member's, and together they are the whole."""
+    bench.feed(*(labelled(number) for number in learned_numbers(40)))
+    weights = [
+        bench.metrics.registry.get_sample_value("roomstream_trainer_mixture_weight", {"member": m})
+        for m in ("ngram", "ngram-replay", "slda")
+    ]
+
+    assert sum(weight or 0 for weight in weights) == pytest.approx(1)
 
 
 def test_heldout_listings_are_never_learned(bench: Bench) -> None:
@@ -229,7 +240,7 @@ def test_a_learner_whose_every_label_was_deleted_begins_anew(bench: Bench) -> No
 @pytest.mark.parametrize("together", [True, False])
 def test_a_deleted_listing_was_never_learned(tmp_path: Path, together: bool) -> None:
     """Every label of it leaves the statistics, in the batch of its label or later, buffer or not."""
-    bench = Bench(tmp_path, replay_size=8)
+    bench = Bench(tmp_path, replay_size=8, learner="slda")
     numbers = learned_numbers(40)
     gone, left = numbers[::3], [n for n in numbers if n not in numbers[::3]]
     again = [labelled(n, label="Hotel room", event_id=f"again-{n}") for n in gone[:4]]
@@ -260,7 +271,7 @@ def test_a_deleted_listing_was_never_learned(tmp_path: Path, together: bool) -> 
 
 def test_after_another_encoder_only_kept_listings_are_taken_back(tmp_path: Path) -> None:
     """The learner knows the replay buffer then; a deletion of another listing changes nothing in it."""
-    bench = Bench(tmp_path, replay_size=8)
+    bench = Bench(tmp_path, replay_size=8, learner="slda")
     numbers = learned_numbers(30)
     bench.feed(*map(labelled, numbers))
     bench.live = bench.release(seed=1)
@@ -295,8 +306,9 @@ def test_stops_and_cuts_change_nothing(
     tmp_path_factory: pytest.TempPathFactory, cuts: set[int], stops: set[int]
 ) -> None:
     """However the stream was cut and the trainer stopped: the same buffer, the same learner."""
-    steady = Bench(tmp_path_factory.mktemp("steady"), replay_size=12)
-    stopped = Bench(tmp_path_factory.mktemp("stopped"), replay_size=12)
+    options = {"replay_size": 12, "learner": "slda"}  # that does not depend on the cuts
+    steady = Bench(tmp_path_factory.mktemp("steady"), **options)
+    stopped = Bench(tmp_path_factory.mktemp("stopped"), **options)
     events = [labelled(number) for number in range(60)]
     for start in range(0, 60, 5):
         steady.feed(*events[start : start + 5], first=start)
@@ -335,7 +347,7 @@ def test_another_encoder_encodes_and_fits_again(bench: Bench) -> None:
     items = bench.database.items(False)
     rows = Examples(items.features, bench.live.tokenise(items.texts))
     np.testing.assert_allclose(
-        bench.learning.learner.logits(rows), expected_learner.logits(rows), rtol=1e-6, atol=1e-6
+        slda(bench).logits(rows), expected_learner.logits(rows), rtol=1e-6, atol=1e-6
     )
     assert prior == bench.learning.learner.prior()
     state = bench.learning.learner.state()

@@ -51,6 +51,13 @@ class Desk:
         self.publishing = self.desk()
         self._offset = 0
 
+    def choose(self, learner: str) -> None:
+        """Begin again with another learner."""
+        self.settings = self.settings.model_copy(update={"learner": learner})
+        self.learning = Learning(
+            self.database, self.settings, "", self.live, lambda _: None, self.metrics
+        )
+
     def base(self, store: str, scale: float = 0, learner: str = "untrained") -> LiveRelease:
         """A release of some store, loaded."""
         manifest = tiny_release(Store(store), scale=scale)
@@ -112,7 +119,7 @@ def test_what_passes_is_published_and_announced(desk: Desk) -> None:
     assert announced == desk.live.announcement
     assert desk.store.manifest(manifest.release, announced.manifest_digest) == manifest
     assert desk.store.pointed("live") == manifest.release
-    assert (manifest.parent, manifest.learner) == (base.release, "slda")
+    assert (manifest.parent, manifest.learner) == (base.release, "mixture")
     assert manifest.class_prior == desk.learning.learner.prior()
     assert sum(manifest.lineage.labels_by_class.values()) == 40
     assert [result.gate for result in manifest.evaluation] == ["enough_labels"]
@@ -260,6 +267,7 @@ def test_labels_are_timed_once(desk: Desk) -> None:
 
 def test_the_lineage_says_when_a_deleted_listing_was_gone(desk: Desk) -> None:
     """A deletion makes a release due; it is the first one without, by places, and says so once."""
+    desk.choose("slda")
     one, two, *numbers = learned_numbers(40)
     desk.learn(*numbers, one)
     before = desk.publish().manifest

@@ -124,7 +124,7 @@ def test_labels_of_a_topic_that_was_created_again_are_learned(
 
 def test_a_full_store_is_told_and_left_whole(on_embedded: Deployment, tmp_path: Path) -> None:
     """After its limit it ends with 75; nothing half-written is there; with space the release comes."""
-    with tiny_disk(tmp_path / "small", "512k") as disk:
+    with tiny_disk(tmp_path / "small", "8m") as disk:
         on_embedded.shared = on_embedded.shared.model_copy(update={"store": f"file://{disk}"})
         on_embedded.store = type(on_embedded.store)(on_embedded.shared.store)
         on_embedded.base()
@@ -146,7 +146,7 @@ def test_a_full_store_is_told_and_left_whole(on_embedded: Deployment, tmp_path: 
 
 def test_a_full_disk_of_the_database_is_told(on_embedded: Deployment, tmp_path: Path) -> None:
     """Learning ends with 75, and goes on where it was when there is space."""
-    with tiny_disk(tmp_path / "small", "512k") as disk:
+    with tiny_disk(tmp_path / "small", "8m") as disk:
         on_embedded.database = disk / "trainer.sqlite"
         on_embedded.ready(**QUICK)
         on_embedded.stop()

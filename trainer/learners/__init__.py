@@ -1,6 +1,10 @@
 """The learners, by the name that `TRAINER_LEARNER` chooses."""
 
 from trainer.learners.base import Learner
+from trainer.learners.mixture import Mixture
+from trainer.learners.ngram import Ngram, NgramReplay
 from trainer.learners.slda import StreamingLda
 
-LEARNERS: dict[str, type[Learner]] = {StreamingLda.name: StreamingLda}
+LEARNERS: dict[str, type[Learner]] = {
+    learner.name: learner for learner in (Mixture, Ngram, NgramReplay, StreamingLda)
+}

@@ -7,8 +7,13 @@ from typing import NamedTuple, Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from trainer.heads import Graph
+
 Features = NDArray[np.float32]
 Logits = NDArray[np.float64]
+
+UNSEEN_LOGIT = -1e4
+"""The score of a class without an example: its probability is 0, and it is still a number."""
 
 
 class Example(NamedTuple):
@@ -53,7 +58,7 @@ class Learner(Protocol):
 
     Attributes:
         name: What `TRAINER_LEARNER` calls it.
-        rehearsal: How many examples of the replay buffer it wants to see with every mini-batch.
+        rehearsal: How many examples of the replay buffer it wants to see with every label.
     """
 
     name: str
@@ -119,6 +124,15 @@ class Learner(Protocol):
     @classmethod
     def from_state(cls, state: Mapping[str, bytes]) -> Self:
         """Resume from `state()`, or from what `changes()` has made of it."""
+        ...
+
+    def graph(self, to: str) -> Graph:
+        """
+        Make the nodes of a head that compute `logits`.
+
+        Args:
+            to: The name of what they compute, float32 (batch, classes); their own names begin with it.
+        """
         ...
 
     def head(self) -> bytes:

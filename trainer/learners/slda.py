@@ -7,15 +7,13 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.heads import linear_head
-from trainer.learners.base import Examples, Features, Logits
+from trainer.heads import Graph, head_of, linear
+from trainer.learners.base import UNSEEN_LOGIT, Examples, Features, Logits
 
 Matrix = NDArray[np.float64]
 
 SHRINKAGE = 0.05
 PRIOR_OBSERVATIONS_PER_DIMENSION = 2
-UNSEEN_LOGIT = -1e4
-"""The score of a class without an example: its probability is 0, and it is still a number."""
 ROUNDING = 1e-12
 """A scatter that is smaller than this share of what it was cannot be told from rounding."""
 
@@ -153,10 +151,14 @@ class StreamingLda:
         learner._changed = False
         return learner
 
-    def head(self) -> bytes:
-        """The learner as an ONNX head: one linear layer."""
+    def graph(self, to: str) -> Graph:
+        """Make the node of a head that computes the logits: one linear layer."""
         weights, bias = self._solve(self._means.shape[1])
-        return linear_head(weights.astype(np.float32), bias.astype(np.float32))
+        return linear(weights.astype(np.float32), bias.astype(np.float32), to)
+
+    def head(self) -> bytes:
+        """The learner as an ONNX head."""
+        return head_of(self.graph("logits"), len(self._classes))
 
     def _moved(self) -> None:
         self._discriminant = None

@@ -1,0 +1,176 @@
+"""A mixture of learners, whose weights follow how well each of them predicts."""
+
+from collections.abc import Mapping, Sequence
+from typing import Self
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+from onnx import NodeProto, helper
+from scipy.special import log_softmax, softmax
+
+from trainer.heads import Graph, head_of
+from trainer.learners.base import UNSEEN_LOGIT, Examples, Features, Learner, Logits
+from trainer.learners.ngram import Ngram, NgramReplay
+from trainer.learners.slda import StreamingLda
+
+Members = tuple[Ngram, NgramReplay, StreamingLda]
+
+BEGINNING = np.array([0.5, 0.3, 0.2])
+"""The weights at the beginning: of `ngram`, `ngram-replay` and `slda`."""
+
+RATE = 0.01
+SHARE = 0.03
+"""How much of the weights returns to the beginning with every label."""
+
+
+class Mixture:
+    """
+    Logarithmic opinion pool: softmax of the weighted mean of log probabilities.
+
+    Genest & Zidek 1986, "Combining Probability Distributions". N-grams name what is written, features
+    what is meant; SLDA forgets nothing, and n-grams without rehearsal follow a change at once.
+
+    Before each label is learned, the weights follow its log loss by exponentiated gradient (Kivinen
+    & Warmuth 1997), with the classes as common as lately, so that a burst of one class rewards
+    nobody for guessing it. A share of them returns to the beginning (fixed share: Herbster & Warmuth
+    1998): a member that misleads counts less while it does.
+
+    Measured on real titles, frozen MiniLM, 23,671 labels in one pass (accuracy / macro-F1; city after
+    city, class burst, shuffled): fixed weights .864/.560, .864/.521, .863/.551; as here .864/.560,
+    .862/.506, .863/.552; with SHARE .001 .863/.551, .857/.428, .863/.552: who is good at the classes
+    that come now need not be at the others.
+    """
+
+    name = "mixture"
+    rehearsal = NgramReplay.rehearsal
+
+    def __init__(self) -> None:
+        self._members: Members = (Ngram(), NgramReplay(), StreamingLda())
+        self._weights = BEGINNING
+        self._changed = True
+
+    @property
+    def classes(self) -> list[str]:
+        """The labels, in the order of the logits."""
+        return self._members[0].classes
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """The weight of each member; they sum to 1."""
+        names = [member.name for member in self._members]
+        return dict(zip(names, self._weights.tolist(), strict=True))
+
+    def add_class(self, label: str) -> None:
+        """Make room for a label; nothing happens where it is known."""
+        for member in self._members:
+            member.add_class(label)
+
+    def learn(self, examples: Examples, labels: Sequence[str]) -> None:
+        """Learn from a mini-batch, after weighing what the members say of it."""
+        self._weigh(examples, labels)
+        for member in self._members:
+            member.learn(examples, labels)
+
+    def rehearse(self, examples: Examples, labels: Sequence[str]) -> None:
+        """Let the members that rehearse learn once more from examples of the replay buffer."""
+        for member in self._members:
+            member.rehearse(examples, labels)
+
+    def forget(self, features: Features, labels: Sequence[str]) -> bool:
+        """Take examples back from every member; the n-grams keep some of them."""
+        forgot = [member.forget(features, labels) for member in self._members]
+        return all(forgot)
+
+    def expect(self, counts: Mapping[str, int]) -> None:
+        """Say how common each class is in the stream, where the learner was fed otherwise."""
+        for member in self._members:
+            member.expect(counts)
+
+    def logits(self, examples: Examples) -> Logits:
+        """Score examples: float64 (examples, classes)."""
+        scores: Logits = np.tensordot(self._weights, self._log_probabilities(examples), axes=1)
+        return scores
+
+    def prior(self) -> list[float]:
+        """The stream's share of each class."""
+        return self._members[0].prior()
+
+    def state(self) -> dict[str, bytes]:
+        """What every member has learned, and the weights."""
+        parts = self._own()
+        for member in self._members:
+            parts |= member.state()
+        return parts
+
+    def changes(self) -> dict[str, bytes]:
+        """The parts that differ from those at the last call."""
+        parts = self._own() if self._changed else {}
+        self._changed = False
+        for member in self._members:
+            parts |= member.changes()
+        return parts
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, bytes]) -> Self:
+        """Resume from `state()`."""
+        learner = cls()
+        learner._members = (
+            Ngram.from_state(state),
+            NgramReplay.from_state(state),
+            StreamingLda.from_state(state),
+        )
+        learner._weights = np.array(msgspec.msgpack.decode(state[cls.name], type=list[float]))
+        learner._changed = False
+        return learner
+
+    def graph(self, to: str) -> Graph:
+        """Make the nodes of a head that compute the logits."""
+        # By output: what hashes the n-grams is there once, though two members need it.
+        nodes: dict[str, NodeProto] = {}
+        constants: dict[str, NDArray[np.generic]] = {}
+        members: tuple[Learner, ...] = self._members
+        terms = [f"{to} {member.name}" for member in members]
+        for member, term, weight in zip(members, terms, self._weights, strict=True):
+            part = member.graph(f"{term} scores")
+            weighed = Graph(
+                [
+                    *part.nodes,
+                    helper.make_node("LogSoftmax", [f"{term} scores"], [f"{term} log"]),
+                    helper.make_node("Mul", [f"{term} log", f"{term} weight"], [term]),
+                ],
+                {**part.constants, f"{term} weight": np.array(weight, np.float32)},
+            )
+            nodes |= {node.output[0]: node for node in weighed.nodes}
+            constants |= weighed.constants
+        return Graph([*nodes.values(), helper.make_node("Sum", terms, [to])], constants)
+
+    def head(self) -> bytes:
+        """The learner as an ONNX head."""
+        return head_of(self.graph("logits"), len(self.classes))
+
+    def _weigh(self, examples: Examples, labels: Sequence[str]) -> None:
+        """Follow the log loss of the labels whose class every member has met."""
+        if not self.classes:
+            return
+        said = self._log_probabilities(examples)  # (members, examples, classes)
+        lately = self._members[0].lately()
+        places = {label: place for place, label in enumerate(self.classes)}
+        for row, label in enumerate(labels):
+            if label in places and said[:, row, places[label]].min() > UNSEEN_LOGIT / 2:
+                self._follow(said[:, row], lately, places[label])
+                self._changed = True
+
+    def _follow(self, said: NDArray[np.float64], lately: NDArray[np.float64], label: int) -> None:
+        """Take a step against the gradient of -log q(label), q the pool of `said` as of lately."""
+        pool = softmax(self._weights @ said + lately)
+        gradient = said @ pool - said[:, label]  # (members,)
+        weights = self._weights * np.exp(-RATE * gradient)
+        self._weights = (1 - SHARE) * weights / weights.sum() + SHARE * BEGINNING
+
+    def _log_probabilities(self, examples: Examples) -> NDArray[np.float64]:
+        """What each member says: float64 (members, examples, classes)."""
+        return np.stack([log_softmax(member.logits(examples), axis=1) for member in self._members])
+
+    def _own(self) -> dict[str, bytes]:
+        return {self.name: msgspec.msgpack.encode(self._weights.tolist())}

@@ -1,0 +1,219 @@
+"""Softmax regression on hashed token n-grams."""
+
+from collections.abc import Mapping, Sequence
+from typing import Self
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import softmax
+
+from trainer.heads import Graph, head_of
+from trainer.learners.base import UNSEEN_LOGIT, Examples, Features, Logits
+from trainer.learners.bucket_weights import BucketWeights, Rows, adagrad
+from trainer.learners.ngrams import Bags, bag_graph, bags_of
+
+Vector = NDArray[np.float64]
+
+RECENT_LABELS = 200
+"""A label of so long ago counts 1 / e for what is common lately."""
+
+
+class _State(msgspec.Struct, frozen=True):
+    classes: list[str]
+    seen: list[bool]
+    expected: list[int]
+    recent: bytes
+    bias: bytes
+    bias_squares: bytes
+
+
+class Ngram:
+    """
+    Online softmax regression on 1-grams and 2-grams of tokens.
+
+    Joulin, Grave, Bojanowski & Mikolov 2017, "Bag of Tricks for Efficient Text Classification", without
+    the hidden layer; learned by AdaGrad (Duchi, Hazan & Singer 2011), a step for each mini-batch.
+
+    While it learns, the logarithm of how common each class has been lately is added to its scores;
+    when it predicts, that of how common the class is in the stream. So it learns what tells classes
+    apart rather than which one comes now, and a burst of one class does not make it forget the
+    others: Huang et al. 2023, "Logit Adjusted Softmax for Online Continual Learning".
+    Accuracy on real titles after a burst of the two rare classes: .858 instead of .018.
+
+    Example:
+        >>> learner = Ngram()
+        >>> listings = Examples(np.eye(2, dtype=np.float32), [[101, 7, 102], [101, 8, 102]])
+        >>> learner.learn(listings, ["Private room", "Shared room"])
+        >>> learner.logits(listings).argmax(axis=1).tolist()
+        [0, 1]
+    """
+
+    name = "ngram"
+    rehearsal = 0
+    rate = 0.3
+
+    def __init__(self) -> None:
+        self._classes: list[str] = []
+        self._seen: NDArray[np.bool_] = np.zeros(0, np.bool_)
+        self._expected: NDArray[np.int64] = np.zeros(0, np.int64)  # labels of the stream
+        self._recent: Vector = np.zeros(0)  # the same, where older ones count less and less
+        self._bias: Vector = np.zeros(0)
+        self._bias_squares: Vector = np.zeros(0)
+        self._table = BucketWeights()
+        self._changed = True
+
+    @property
+    def classes(self) -> list[str]:
+        """The labels, in the order of the logits."""
+        return list(self._classes)
+
+    def add_class(self, label: str) -> None:
+        """Make room for a label; nothing happens where it is known."""
+        if label in self._classes:
+            return
+        self._classes.append(label)
+        self._seen = np.append(self._seen, False)
+        self._expected = np.append(self._expected, 0)
+        self._recent = np.append(self._recent, 0.0)
+        self._bias = np.append(self._bias, 0.0)
+        self._bias_squares = np.append(self._bias_squares, 0.0)
+        self._table.add_class()
+        self._changed = True
+
+    def learn(self, examples: Examples, labels: Sequence[str]) -> None:
+        """Learn from a mini-batch."""
+        for label in labels:
+            self.add_class(label)
+        places = [self._classes.index(label) for label in labels]
+        counts = np.bincount(places, minlength=len(self._classes))
+        self._expected += counts
+        self._recent = self._recent * (1 - 1 / RECENT_LABELS) ** len(labels) + counts
+        self._fit(examples, places, _log_share(self._recent + 1))
+
+    def rehearse(self, examples: Examples, labels: Sequence[str]) -> None:
+        """Nothing: the mini-batch is all that counts."""
+
+    def forget(self, features: Features, labels: Sequence[str]) -> bool:
+        """Count them no longer. What the weights have of them stays until they are fitted again."""
+        for label in labels:
+            place = self._classes.index(label)
+            self._expected[place] = max(0, self._expected[place] - 1)
+        self._changed = True
+        return False
+
+    def expect(self, counts: Mapping[str, int]) -> None:
+        """Say how common each class is in the stream, where the learner was fed otherwise."""
+        for label in counts:
+            self.add_class(label)
+        self._expected = np.array([counts.get(label, 0) for label in self._classes], np.int64)
+        self._changed = True
+
+    def lately(self) -> Vector:
+        """How much commoner each class is lately than in the stream: the ratio's logarithm."""
+        ratio: Vector = _log_share(self._recent + 1) - self._log_prior()
+        return ratio
+
+    def logits(self, examples: Examples) -> Logits:
+        """Score examples: float64 (examples, classes)."""
+        bags = bags_of(examples.tokens)
+        return self._scores(bags, self._table.index[bags.buckets]) + self._log_prior()
+
+    def prior(self) -> list[float]:
+        """The stream's share of each class."""
+        shares: list[float] = (self._expected / max(1, self._expected.sum())).tolist()
+        return shares
+
+    def state(self) -> dict[str, bytes]:
+        """Everything that was learned: a part for each bucket that was seen, and one for the rest."""
+        return self._named(self._table.state()) | self._rest()
+
+    def changes(self) -> dict[str, bytes]:
+        """The parts that differ from those at the last call."""
+        changed, self._changed = self._changed, False
+        return self._named(self._table.changes()) | (self._rest() if changed else {})
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, bytes]) -> Self:
+        """Resume from `state()`, whatever else is in it."""
+        stored = msgspec.msgpack.decode(state[cls.name], type=_State)
+        learner = cls()
+        learner._classes = list(stored.classes)
+        learner._seen = np.array(stored.seen, np.bool_)
+        learner._expected = np.array(stored.expected, np.int64)
+        learner._recent = np.frombuffer(stored.recent).copy()
+        learner._bias = np.frombuffer(stored.bias).copy()
+        learner._bias_squares = np.frombuffer(stored.bias_squares).copy()
+        prefix = f"{cls.name}/"
+        parts = {
+            part.removeprefix(prefix): value
+            for part, value in state.items()
+            if part.startswith(prefix)
+        }
+        learner._table = BucketWeights.from_state(len(learner._classes), parts)
+        learner._changed = False
+        return learner
+
+    def graph(self, to: str) -> Graph:
+        """Make the nodes of a head that compute the logits."""
+        bias = (self._effective_bias() + self._log_prior()).astype(np.float32)
+        return bag_graph(self._table.index, self._table.rows, bias, to)
+
+    def head(self) -> bytes:
+        """The learner as an ONNX head."""
+        return head_of(self.graph("logits"), len(self._classes))
+
+    def _fit(self, examples: Examples, places: list[int], log_shares: Vector) -> None:
+        """Descend along the gradient of the log loss, summed over examples drawn with these shares."""
+        self._seen[places] = True
+        bags = bags_of(examples.tokens)
+        rows = self._table.make_rows(bags.buckets)
+        errors = softmax(self._scores(bags, rows) + log_shares, axis=1)  # (examples, classes)
+        errors[np.arange(len(places)), places] -= 1
+        self._table.descend(rows, bags.shares.T @ errors, self.rate)
+        gradient = errors.sum(axis=0)
+        self._bias_squares += gradient**2
+        self._bias -= adagrad(gradient, self._bias_squares, self.rate)
+        self._changed = True
+
+    def _scores(self, bags: Bags, rows: Rows) -> Logits:
+        scores: Logits = bags.shares @ self._table.rows[rows]
+        return scores + self._effective_bias()
+
+    def _effective_bias(self) -> Vector:
+        return np.where(self._seen, self._bias, UNSEEN_LOGIT)
+
+    def _log_prior(self) -> Vector:
+        return _log_share(np.maximum(self._expected, 1))
+
+    def _named(self, parts: Mapping[str, bytes]) -> dict[str, bytes]:
+        return {f"{self.name}/{part}": value for part, value in parts.items()}
+
+    def _rest(self) -> dict[str, bytes]:
+        state = _State(
+            classes=self._classes,
+            seen=self._seen.tolist(),
+            expected=self._expected.tolist(),
+            recent=self._recent.tobytes(),
+            bias=self._bias.tobytes(),
+            bias_squares=self._bias_squares.tobytes(),
+        )
+        return {self.name: msgspec.msgpack.encode(state)}
+
+
+class NgramReplay(Ngram):
+    """The same, which also learns from draws of the replay buffer, so that no class is forgotten."""
+
+    name = "ngram-replay"
+    rehearsal = 1
+    rate = 0.5
+
+    def rehearse(self, examples: Examples, labels: Sequence[str]) -> None:
+        """Learn once more from examples of the replay buffer, whose draws are half balanced."""
+        places = [self._classes.index(label) for label in labels]
+        self._fit(examples, places, _log_share(np.sqrt(np.maximum(self._expected, 1))))
+
+
+def _log_share(counts: NDArray[np.generic]) -> Vector:
+    shares: Vector = np.log(counts / counts.sum())
+    return shares
