@@ -1,5 +1,6 @@
 """`roomstream releases`: what is live, why, since when; and changing it."""
 
+from pathlib import Path
 from typing import Annotated
 
 import msgspec
@@ -7,9 +8,11 @@ import typer
 from rich.markup import escape
 
 from artefacts.errors import ReleaseError, ReleaseMissing
-from artefacts.manifest import Manifest, Quality
+from artefacts.manifest import Manifest
 from artefacts.store import Store
 from roomstream.commands.output import Json, moment, out, print_json, print_table, tell
+from roomstream.explaining.page import write_page
+from roomstream.explaining.terminal import print_explanation
 from roomstream.live import live_announcement, make_live
 from roomstream.options import with_settings
 from runtime.settings import KafkaSettings, SharedSettings
@@ -54,15 +57,37 @@ def show(
     kafka: KafkaSettings,
     shared: SharedSettings,
     release: Annotated[str, typer.Argument(help="Its id; without it the live one.")] = "live",
+    examples: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            help="The most answers to show that changed. They are looked for among the listings that the "
+            "trainer's database keeps (TRAINER_DATABASE) if it is on this machine, else among listings "
+            "that are made up. 0: do not look.",
+        ),
+    ] = 10,
+    html: Annotated[
+        Path | None, typer.Option(help="Write it as a page with pictures to this file instead.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Show a release: its classes, what it learned from, how it was judged."""
+    """Show a release: what it is, and what changed against its parent."""
+    from roomstream.explaining.comparing import explained
+
     live = live_announcement(kafka, shared)
-    manifest = Store(shared.store).manifest(_id(release, live))
+    store = Store(shared.store)
+    manifest = store.manifest(_id(release, live))
+    explanation = explained(manifest, store, shared.cache, examples)
+    if html is not None:
+        write_page(html, explanation, manifest.created_at)
     if as_json:
-        print_json(_facts(manifest, live) | {"manifest": msgspec.to_builtins(manifest)})
-        return
-    _describe(manifest, live)
+        details = {"manifest": manifest, "explanation": explanation}
+        print_json(_facts(manifest, live) | msgspec.to_builtins(details))
+    elif html is not None:
+        out.print(f"Wrote {html}: open it in a browser.", markup=False, soft_wrap=True)
+    else:
+        _describe(manifest, live)
+        print_explanation(explanation)
 
 
 @app.command("promote")
@@ -196,28 +221,7 @@ def _state(manifest: Manifest, live: ReleaseAnnouncement | None) -> str:
     return f"live since {moment(live.announced_at)} by {by}{pinned}: {live.why}"
 
 
-def _quality(quality: Quality | None) -> list[tuple[str, str]]:
-    """How good it is on listings that it never learned, in rows."""
-    if quality is None:
-        return [("quality", "not measured: no listing was held out")]
-    low, high = quality.accuracy_interval
-    groups = [("recall", quality.by_class), ("accuracy", quality.by_domain)]
-    return [
-        ("accuracy", f"{quality.accuracy:.1%} ({low:.1%} to {high:.1%} with 95% confidence)"),
-        ("judged by", f"{quality.items:,} listings that it never learned"),
-        ("macro-F1", f"{quality.macro_f1:.1%}"),
-        ("log loss", f"{quality.log_loss:.3f} nats"),
-        ("confidence", f"wrong by {100 * quality.calibration_error:.1f} points on average"),
-        *(
-            (figure, f"{name or 'of unknown source'}: {of.share:.1%} of {of.items:,}")
-            for figure, by in groups
-            for name, of in by.items()
-        ),
-    ]
-
-
 def _describe(manifest: Manifest, live: ReleaseAnnouncement | None) -> None:
-    counts = manifest.lineage.labels_by_class
     print_table(
         ("release", manifest.release),
         [
@@ -228,12 +232,7 @@ def _describe(manifest: Manifest, live: ReleaseAnnouncement | None) -> None:
             ("parent", manifest.parent or "none"),
             ("max length", f"{manifest.max_length} tokens"),
             ("review below", f"{manifest.review_below:.0%} confidence"),
-            *(("class", f"{label}: {counts.get(label, 0):,} labels") for label in manifest.labels),
-            *_quality(manifest.quality),
-            *(
-                (f"gate {result.gate}", f"{'passed' if result.passed else 'failed'}: {result.why}")
-                for result in manifest.evaluation
-            ),
+            ("classes", ", ".join(manifest.labels)),
             *(
                 (
                     "learned",

@@ -1,0 +1,80 @@
+"""Explains a release of a store: fetches its parent, and has both answer listings of this machine."""
+
+from pathlib import Path
+
+from artefacts.cache import BlobCache
+from artefacts.classifier import Classifier
+from artefacts.errors import ReleaseError, StoreError
+from artefacts.graphs import Encoders
+from artefacts.manifest import Manifest
+from artefacts.store import Store
+from roomstream.commands.output import counting
+from roomstream.explaining.answering import Known, changed_answers, made_up_listings
+from roomstream.explaining.examples import Examples
+from roomstream.explaining.explanation import Explanation, explain
+from runtime.settings import load
+from schemas.errors import RoomstreamError
+from trainer.settings import TrainerSettings
+
+
+def explained(manifest: Manifest, store: Store, cache: Path, examples: int) -> Explanation:
+    """
+    Put a release beside its parent.
+
+    Args:
+        manifest: The release.
+        store: Where it is.
+        cache: A folder for parts of releases.
+        examples: The most answers to show that changed; 0: do not look for any.
+
+    Raises:
+        StoreError: The store cannot be read.
+    """
+    parent = _parent(manifest, store)
+    if parent is None or not examples:
+        return explain(manifest, parent)
+    return explain(manifest, parent, _examples(manifest, parent, store, cache, examples))
+
+
+def _parent(manifest: Manifest, store: Store) -> Manifest | None:
+    if manifest.parent is None:
+        return None
+    try:
+        return store.manifest(manifest.parent)
+    except ReleaseError:
+        return None
+
+
+def _examples(
+    manifest: Manifest, parent: Manifest, store: Store, cache: Path, most: int
+) -> Examples:
+    """Have both answer; a release that cannot be loaded is a finding, not an end."""
+    encoders, fetch = Encoders(), BlobCache(store, cache).get
+    try:
+        release, before = (Classifier.load(each, fetch, encoders) for each in (manifest, parent))
+    except (ReleaseError, StoreError) as error:
+        return Examples(source="", fault=str(error))
+    listings, source = _listings(load(TrainerSettings).database)
+    with counting("listings answered by both") as counted:
+        return changed_answers(release, before, counted(listings), source, most)
+
+
+def _listings(database: Path) -> tuple[list[Known], str]:
+    """What the trainer keeps if its database is here, else what is made up; and which it is."""
+    if not database.is_file():
+        return made_up_listings(), f"listings that are made up, since {database} is not here"
+    try:
+        from trainer.kept_listings import kept_listings
+
+        kept = kept_listings(database)
+    except (RoomstreamError, ImportError) as error:
+        return (
+            made_up_listings(),
+            f"listings that are made up, since {database} cannot be read: {error}",
+        )
+    if not kept:
+        return made_up_listings(), f"listings that are made up, since {database} keeps none yet"
+    known = [
+        Known(each.text, each.label, "held out" if each.held_out else "learned") for each in kept
+    ]
+    return known, f"listings of the hold-out and the replay buffer in {database}"
