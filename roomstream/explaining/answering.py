@@ -1,6 +1,7 @@
 """Asks a release and its parent about the same listings, to find what is answered otherwise."""
 
 import itertools
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -47,20 +48,18 @@ def changed_answers(
         most: How many to show.
     """
     answered = 0
-    found: dict[Turn, list[Example]] = {"became wrong": [], "became right": [], "changed": []}
+    turns: dict[Turn, list[Example]] = {"became wrong": [], "became right": [], "changed": []}
     for listing, before, now in _answers(release, parent, listings):
         answered += 1
         if before.label != now.label:
             example = _example(listing, before, now)
-            found[example.turn].append(example)
-    for examples in found.values():
-        examples.sort(key=lambda example: -example.confidence)
-    in_turn = itertools.chain.from_iterable(itertools.zip_longest(*found.values()))
+            turns[example.turn].append(example)
+    shown = _alternating([_varied(examples) for examples in turns.values()])
     return Examples(
         source=source,
         answered=answered,
-        turns={turn: len(examples) for turn, examples in found.items()},
-        shown=[example for example in in_turn if example is not None][:most],
+        turns={turn: len(examples) for turn, examples in turns.items()},
+        shown=shown[:most],
     )
 
 
@@ -116,6 +115,19 @@ def _encode_alike(release: Classifier, parent: Classifier) -> bool:
         and ours.blobs[TOKENIZER].digest == theirs.blobs[TOKENIZER].digest
         and ours.max_length == theirs.max_length
     )
+
+
+def _varied(examples: Sequence[Example]) -> list[Example]:
+    """One of every pair of answers in turn, the most frequent pair and the most confident first."""
+    pairs: dict[tuple[str, str], list[Example]] = defaultdict(list)
+    for example in sorted(examples, key=lambda each: -each.confidence):
+        pairs[example.before, example.now].append(example)
+    return _alternating(sorted(pairs.values(), key=len, reverse=True))
+
+
+def _alternating(lists: Sequence[Sequence[Example]]) -> list[Example]:
+    rows = itertools.zip_longest(*lists)
+    return [each for row in rows for each in row if each is not None]
 
 
 def _example(listing: Known, before: Prediction, now: Prediction) -> Example:

@@ -50,13 +50,15 @@ def _examples(
 ) -> Examples:
     """Have both answer; a release that cannot be loaded is a finding, not an end."""
     encoders, fetch = Encoders(), BlobCache(store, cache).get
-    try:
-        release, before = (Classifier.load(each, fetch, encoders) for each in (manifest, parent))
-    except (ReleaseError, StoreError) as error:
-        return Examples(source="", fault=str(error))
+    loaded = []
+    for each in (manifest, parent):
+        try:
+            loaded.append(Classifier.load(each, fetch, encoders))
+        except (ReleaseError, StoreError) as error:
+            return Examples(source="", fault=f"{each.release} cannot be loaded. {error}")
     listings, source = _listings(load(TrainerSettings).database)
     with counting("listings answered by both") as counted:
-        return changed_answers(release, before, counted(listings), source, most)
+        return changed_answers(*loaded, counted(listings), source, most)
 
 
 def _listings(database: Path) -> tuple[list[Known], str]:

@@ -41,7 +41,7 @@ class Examples(msgspec.Struct, frozen=True, kw_only=True):
         source: Which listings both releases were asked about, in words.
         answered: How many they answered.
         turns: How many answers changed, by what that means.
-        shown: Some of them: a kind in turn, the most confident first.
+        shown: Some of them: every kind of change in turn, the most confident first.
         fault: Why there are none, where something stood in the way.
     """
 

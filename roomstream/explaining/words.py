@@ -110,7 +110,7 @@ def _parent(explanation: Explanation) -> str:
     if explanation.parent is None:
         return "It has no parent: there is nothing to compare it with."
     if not explanation.compared:
-        return f"Its parent {explanation.parent} is not in this store, or damaged there: nothing to compare with."
+        return f"Its parent {explanation.parent} is not in this store: there is nothing to compare with."
     encoder = "the same encoder" if explanation.encoder == "the parent's" else "another encoder"
     return f"It comes from {explanation.parent} and has {encoder}."
 
