@@ -18,8 +18,8 @@ _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 _MARKED = ("passed", "failed", "better", "worse", "kept")
 """Cells that a colour stands out; they say the same without it."""
 
+_KEY = "Dot: this release; ring: its parent."
 _TURNS = {"became right": "right", "became wrong": "wrong", "changed": "detail"}
-_KEY = "a ring is the parent, a dot this release."
 
 
 def page(explanation: Explanation, created_at: datetime) -> str:
@@ -76,12 +76,12 @@ def _head(title: str) -> Element:
 
 def _classes(explanation: Explanation) -> list[Element]:
     classes = explanation.classes
-    bars = "Labels learned. Grey: those of the parent; blue: those since."
-    figures = [_figure(pictures.labels_learned(classes), bars, len(classes))]
+    since = " Grey: those of the parent; blue: those since." if explanation.compared else ""
+    figures = [_figure(pictures.labels_learned(classes), f"Labels learned.{since}", len(classes))]
     recall = [(each.name, each.recall.share) for each in classes if each.recall.share.known]
     if recall:
         drawn = pictures.shares("recall", "Recall by class", recall)
-        figures.append(_figure(drawn, f"Recall: {_KEY}", len(recall)))
+        figures.append(_figure(drawn, f"Recall. {_KEY}", len(recall)))
     return _section(tables.classes(explanation), *figures)
 
 
@@ -90,7 +90,7 @@ def _domains(explanation: Explanation) -> list[Element]:
     if not shares:
         return []
     drawn = pictures.shares("domains", "Accuracy by source or language", shares)
-    figure = _figure(drawn, f"Accuracy: {_KEY}", len(shares))
+    figure = _figure(drawn, f"Accuracy. {_KEY}", len(shares))
     return _section(tables.domains(explanation), figure)
 
 
