@@ -67,16 +67,20 @@ def show(
         ),
     ] = 10,
     html: Annotated[
-        Path | None, typer.Option(help="Write it as a page with pictures to this file instead.")
+        Path | None,
+        typer.Option(
+            help="Write it as a page with pictures to this file instead. The examples on it are texts of "
+            "listings, which no deletion can reach there; --examples 0 leaves them out."
+        ),
     ] = None,
     as_json: Json = False,
 ) -> None:
     """Show a release: what it is, and what changed against its parent."""
-    from roomstream.explaining.comparing import explained
+    from roomstream.explaining.comparing import explained, found
 
     live = live_announcement(kafka, shared)
     store = Store(shared.store)
-    manifest = store.manifest(_id(release, live))
+    manifest = found(_id(release, live), store)
     explanation = explained(manifest, store, shared.cache, examples)
     if html is not None:
         write_page(html, explanation, manifest.created_at)

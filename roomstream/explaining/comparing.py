@@ -4,7 +4,7 @@ from pathlib import Path
 
 from artefacts.cache import BlobCache
 from artefacts.classifier import Classifier
-from artefacts.errors import ReleaseError, StoreError
+from artefacts.errors import ReleaseError, ReleaseMissing, StoreError
 from artefacts.graphs import Encoders
 from artefacts.manifest import Manifest
 from artefacts.store import Store
@@ -15,6 +15,23 @@ from roomstream.explaining.explanation import Explanation, explain
 from runtime.settings import load
 from schemas.errors import RoomstreamError
 from trainer.settings import TrainerSettings
+
+
+def found(release: str, store: Store) -> Manifest:
+    """
+    The manifest of a release; of a candidate that was refused, what the trainer of this machine recorded.
+
+    Raises:
+        ReleaseError: Nobody knows it, or its manifest is not valid.
+        StoreError: The store cannot be read.
+    """
+    try:
+        return store.manifest(release)
+    except ReleaseMissing:
+        recorded = _recorded(release)
+        if recorded is None:
+            raise
+        return recorded
 
 
 def explained(manifest: Manifest, store: Store, cache: Path, examples: int) -> Explanation:
@@ -36,6 +53,18 @@ def explained(manifest: Manifest, store: Store, cache: Path, examples: int) -> E
     return explain(manifest, parent, _examples(manifest, parent, store, cache, examples))
 
 
+def _recorded(release: str) -> Manifest | None:
+    database = load(TrainerSettings).database
+    if not database.is_file():
+        return None
+    try:
+        from trainer.database_reading import recorded_candidate
+
+        return recorded_candidate(database, release)
+    except (RoomstreamError, ImportError):
+        return None  # it is the store that the command was asked about
+
+
 def _parent(manifest: Manifest, store: Store) -> Manifest | None:
     if manifest.parent is None:
         return None
@@ -54,6 +83,9 @@ def _examples(
     for each in (manifest, parent):
         try:
             loaded.append(Classifier.load(each, fetch, encoders))
+        except ReleaseMissing:
+            whose = "its" if each is manifest else "its parent's"
+            return Examples(source="", fault=f"{whose} parts are not in this store.")
         except (ReleaseError, StoreError) as error:
             return Examples(source="", fault=f"{each.release} cannot be loaded. {error}")
     listings, source = _listings(load(TrainerSettings).database)
@@ -66,7 +98,7 @@ def _listings(database: Path) -> tuple[list[Known], str]:
     if not database.is_file():
         return made_up_listings(), f"listings that are made up, since {database} is not here"
     try:
-        from trainer.kept_listings import kept_listings
+        from trainer.database_reading import kept_listings
 
         kept = kept_listings(database)
     except (RoomstreamError, ImportError) as error:

@@ -104,10 +104,10 @@ def _class(each: ClassChange) -> tuple[str, ...]:
 
 
 def _group(group: Group) -> tuple[str, ...]:
-    share = group.share
+    share, before = group.share, f"{group.items_before:,} → " if group.items_before else ""
     return (
         percent(share.before),
         percent(share.now),
         words.NOTHING if share.difference is None else f"{100 * share.difference:+.1f}",
-        f"{group.items:,}",
+        f"{before}{group.items:,}",
     )

@@ -110,7 +110,7 @@ def _parent(explanation: Explanation) -> str:
     if explanation.parent is None:
         return "It has no parent: there is nothing to compare it with."
     if not explanation.compared:
-        return f"Its parent {explanation.parent} is not in this store: there is nothing to compare with."
+        return f"Its parent {explanation.parent} cannot be read from this store: there is nothing to compare with."
     encoder = "the same encoder" if explanation.encoder == "the parent's" else "another encoder"
     return f"It comes from {explanation.parent} and has {encoder}."
 
@@ -197,5 +197,8 @@ def _gates(explanation: Explanation) -> str:
     if not gates:
         return "It passed no gates: the trainer did not make it."
     if failed:
-        return f"It failed {len(failed)} of {len(gates)} gates: {', '.join(failed)}."
+        return (
+            f"It failed {len(failed)} of {len(gates)} gates: {', '.join(failed)}. The trainer did not "
+            "announce it."
+        )
     return f"It passed {'the one gate' if len(gates) == 1 else f'all {len(gates)} gates'}."

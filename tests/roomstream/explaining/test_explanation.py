@@ -26,8 +26,8 @@ def test_every_class_is_put_beside_the_parents(manifests: tuple[Manifest, Manife
     rows = {row[0]: row[1:] for row in classes(explain(release, parent)).rows}
 
     assert rows == {
-        "Entire home/apt": ("300", "420", "+120", "95.0%", "91.0%", "-4.0", "100"),
-        "Private room": ("200", "200", "+0", "90.0%", "94.0%", "+4.0", "100"),
+        "Entire home/apt": ("300", "420", "+120", "95.0%", "91.0%", "-4.0", "100 → 100"),
+        "Private room": ("200", "200", "+0", "90.0%", "94.0%", "+4.0", "100 → 100"),
         "Shared room": ("0", "60", "+60", "—", "50.0%", "—", "100"),
         "Hotel room": ("0", "0", "+0", "—", "—", "—", "0"),
         HOSTILE: ("0", "1", "+1", "—", "—", "—", "0"),
@@ -68,7 +68,8 @@ def test_without_a_parent_it_says_so(manifests: tuple[Manifest, Manifest]) -> No
 
     assert "It has no parent" in sentences(explain(parent, None))[0]
     assert (
-        f"Its parent {parent.release} is not in this store" in sentences(explain(release, None))[0]
+        f"Its parent {parent.release} cannot be read from this store"
+        in sentences(explain(release, None))[0]
     )
     assert {each.labels.before for each in explain(release, None).classes} == {None}
 

@@ -3,12 +3,14 @@
 import sqlite3
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from artefacts.manifest import GateResult
 from schemas.errors import ConfigurationError, RoomstreamError
 from tests.trainer.bench import Bench
 from tests.trainer.labels import labelled, learned_numbers
-from trainer.kept_listings import kept_listings
+from trainer.database_reading import kept_listings, recorded_candidate
 
 NUMBERS = [*learned_numbers(4), *learned_numbers(2, held_out=True)]
 
@@ -46,6 +48,19 @@ def test_a_trainer_that_stopped_finds_its_file_as_it_left_it(bench: Bench) -> No
 
     assert len(kept_listings(path)) == len(NUMBERS)
     assert (sorted(bench.folder.glob("*.sqlite*")), path.read_bytes()) == (names, data)
+
+
+def test_a_refused_candidate_can_be_looked_up(bench: Bench) -> None:
+    """With the gates that it failed; nothing is made up of one that never was."""
+    gate = GateResult("accuracy", False, "80.0%, the live release 90.0%")
+    refused = msgspec.structs.replace(bench.live.manifest, release="refused", evaluation=[gate])
+    with bench.database.transaction():
+        bench.database.add_candidate(refused, "refused", 1)
+    path = bench.folder / "trainer.sqlite"
+
+    assert recorded_candidate(path, "refused") == refused
+    assert recorded_candidate(path, "never") is None
+    bench.close()
 
 
 def test_what_cannot_be_read_is_named(tmp_path: Path) -> None:

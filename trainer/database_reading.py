@@ -1,10 +1,12 @@
-"""What the trainer's database keeps of listings, for whoever only looks: the file stays as it is."""
+"""The trainer's database for whoever only looks: it is neither locked nor changed."""
 
 import sqlite3
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from artefacts.manifest import Manifest, decode_manifest
 from schemas.errors import ConfigurationError
 from trainer.database import VERSION
 from trainer.database_file import translated
@@ -28,6 +30,24 @@ def kept_listings(path: Path) -> list[KeptListing]:
         TryAgain: The file cannot be read.
         RoomstreamError: It is damaged.
     """
+    rows = _rows(path, "SELECT text, label, held_out FROM items ORDER BY held_out DESC, seq DESC")
+    return [KeptListing(text, label, bool(held_out)) for text, label, held_out in rows]
+
+
+def recorded_candidate(path: Path, release: str) -> Manifest | None:
+    """
+    What the trainer recorded of a candidate, also of one that failed its gates.
+
+    Raises:
+        ConfigurationError: The file is of another version.
+        TryAgain: The file cannot be read.
+        RoomstreamError: It is damaged.
+    """
+    rows = _rows(path, "SELECT manifest FROM candidates WHERE release = ?", release)
+    return decode_manifest(rows[0][0]) if rows else None
+
+
+def _rows(path: Path, query: str, *values: str) -> list[tuple[Any, ...]]:
     with translated(path), closing(sqlite3.connect(_address(path), uri=True)) as sql:
         (found,) = sql.execute("PRAGMA user_version").fetchone()
         if found != VERSION:
@@ -35,10 +55,7 @@ def kept_listings(path: Path) -> list[KeptListing]:
                 f"{path} is a trainer's database of version {found}; this roomstream reads version "
                 f"{VERSION}."
             )
-        rows = sql.execute(
-            "SELECT text, label, held_out FROM items ORDER BY held_out DESC, seq DESC"
-        )
-        return [KeptListing(text, label, bool(held_out)) for text, label, held_out in rows]
+        return sql.execute(query, values).fetchall()
 
 
 def _address(path: Path) -> str:
