@@ -89,8 +89,9 @@ def _examples(
         except (ReleaseError, StoreError) as error:
             return Examples(source="", fault=f"{each.release} cannot be loaded. {error}")
     listings, source = _listings(load(TrainerSettings).database)
+    release, before = loaded
     with counting("listings answered by both") as counted:
-        return changed_answers(*loaded, counted(listings), source, most)
+        return changed_answers(release, before, counted(listings), source, most)
 
 
 def _listings(database: Path) -> tuple[list[Known], str]:

@@ -3,7 +3,7 @@
 from rich.markup import escape
 
 from artefacts.manifest import Evaluation
-from roomstream.commands.output import out, print_table
+from roomstream.commands.output import out, plain, print_table
 from roomstream.explaining import tables, words
 from roomstream.explaining.examples import Example
 from roomstream.explaining.explanation import Explanation
@@ -16,7 +16,7 @@ def print_explanation(explanation: Explanation) -> None:
     """Print what a release changed: sentences first, then the figures behind them."""
     _title("What changed")
     for sentence in words.sentences(explanation):
-        out.print(f"• {escape(sentence)}")
+        out.print(f"• {escape(plain(sentence))}")
     for table in (
         tables.measures(explanation),
         tables.classes(explanation),

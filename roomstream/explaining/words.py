@@ -110,7 +110,10 @@ def _parent(explanation: Explanation) -> str:
     if explanation.parent is None:
         return "It has no parent: there is nothing to compare it with."
     if not explanation.compared:
-        return f"Its parent {explanation.parent} cannot be read from this store: there is nothing to compare with."
+        return (
+            f"Its parent {explanation.parent} cannot be read from this store: there is nothing to "
+            "compare it with."
+        )
     encoder = "the same encoder" if explanation.encoder == "the parent's" else "another encoder"
     return f"It comes from {explanation.parent} and has {encoder}."
 

@@ -9,7 +9,7 @@ from artefacts.manifest import Manifest
 from artefacts.store import Store
 from roomstream.explaining.explanation import Change, Explanation, explain
 from roomstream.explaining.tables import classes
-from roomstream.explaining.terminal import sparkline
+from roomstream.explaining.terminal import print_explanation, sparkline
 from roomstream.explaining.words import sentences
 from tests.roomstream.explaining.pairs import HOSTILE, pair
 
@@ -91,6 +91,21 @@ def test_an_explanation_is_data(manifests: tuple[Manifest, Manifest]) -> None:
     explanation = explain(release, parent)
 
     assert msgspec.json.decode(msgspec.json.encode(explanation), type=Explanation) == explanation
+
+
+def test_a_label_can_do_nothing_to_a_terminal(
+    manifests: tuple[Manifest, Manifest], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whoever labels listings may name a class so that it would clear the screen of an operator."""
+    parent, release = manifests
+    nasty = "[red]\x1b[2J\x9b2J\rsuite"
+    release = msgspec.structs.replace(release, labels=[*parent.labels, nasty])
+
+    print_explanation(explain(release, parent))
+    printed = capsys.readouterr().out
+
+    assert "[red][2J2Jsuite" in printed
+    assert not {"\x1b", "\x9b", "\r"} & set(printed)
 
 
 def test_differences_need_both_sides() -> None:
