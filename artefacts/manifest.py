@@ -121,6 +121,37 @@ class Quality(msgspec.Struct, frozen=True, kw_only=True):
     by_domain: dict[str, Figure] = {}
 
 
+class Evaluation(msgspec.Struct, frozen=True):
+    """Mean log loss after some steps of training, on what is learned and on what only validates."""
+
+    step: int
+    training: float
+    validation: float
+
+
+class FineTuning(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    How the encoder of a release was fine-tuned.
+
+    Attributes:
+        why: What asked for it.
+        examples: Kept listings that it was trained on.
+        validated_on: Kept listings that decided when to stop and which weights are best.
+        seed: Of the draws and of dropout.
+        curve: The losses on the way.
+        best_step: The weights are those of this step.
+        stopped: Why it ended: `all steps` or `overfitting`.
+    """
+
+    why: str
+    examples: int
+    validated_on: int
+    seed: int
+    curve: list[Evaluation]
+    best_step: int
+    stopped: str
+
+
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """
     A release. Its id is unique in a store and sorts by time of creation.
@@ -138,6 +169,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
         base_model: Where the encoder came from, such as `minilm` or a folder.
         quality: How good it is on the hold-out; None where there was none.
         learner: What made the head: `untrained`, `imported` or a learner's name.
+        fine_tuning: How its encoder was fine-tuned, where this release is the first with it.
         golden: Inputs and the logits they must have on the machine that serves them.
         versions: Libraries that made the release, by name.
     """
@@ -157,6 +189,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     lineage: Lineage = Lineage()
     evaluation: list[GateResult] = []
     quality: Quality | None = None
+    fine_tuning: FineTuning | None = None
     golden: list[Golden] = []
     versions: dict[str, str] = {}
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Annotated, Any, TypeVar
@@ -40,8 +41,15 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Non
         column.overflow = "fold"
     table.columns[0].no_wrap = True
     for row in rows:
-        table.add_row(*(escape(str(cell)) for cell in row))
+        table.add_row(*(escape(plain(str(cell))) for cell in row))
     out.print(table)
+
+
+def plain(text: str) -> str:
+    """A text without control characters: labels come from anybody, and a terminal obeys them."""
+    return "".join(
+        letter for letter in text if letter == "\n" or unicodedata.category(letter) != "Cc"
+    )
 
 
 def moment(time: datetime) -> str:

@@ -1,6 +1,7 @@
 """`roomstream releases`: what is live, why, since when; and changing it."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated
 
 import msgspec
@@ -8,9 +9,11 @@ import typer
 from rich.markup import escape
 
 from artefacts.errors import ReleaseError, ReleaseMissing
-from artefacts.manifest import Manifest, Quality
+from artefacts.manifest import Manifest
 from artefacts.store import Store
 from roomstream.commands.output import Json, moment, out, print_json, print_table, tell
+from roomstream.explaining.page import write_page
+from roomstream.explaining.terminal import print_explanation
 from roomstream.lineage import deleted_later, place
 from roomstream.live import LIVE, Channel, make_live, on_channels, put_on_channel
 from roomstream.options import with_settings
@@ -56,25 +59,46 @@ def show(
     kafka: KafkaSettings,
     shared: SharedSettings,
     release: Annotated[str, typer.Argument(help="Its id; without it the live one.")] = "live",
+    examples: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            help="The most answers to show that changed. They are looked for among the listings that the "
+            "trainer's database keeps (TRAINER_DATABASE) if it is on this machine, else among listings "
+            "that are made up. 0: do not look.",
+        ),
+    ] = 10,
+    html: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write it as a page with pictures to this file instead. The examples on it are texts of "
+            "listings, which no deletion can reach there; --examples 0 leaves them out."
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Show a release: its classes, what it learned from, how it was judged."""
+    """Show a release: what it is, and what changed against its parent."""
+    from roomstream.explaining.comparing import explained, found
+
     serving = on_channels(kafka, shared)
     store = Store(shared.store)
-    manifest = store.manifest(_id(release, serving.get(LIVE)))
+    manifest = found(_id(release, serving.get(LIVE)), store)
+    explanation = explained(manifest, store, shared.cache, examples)
+    if html is not None:
+        write_page(html, explanation, manifest.created_at)
     if as_json:
+        details = {"manifest": manifest, "explanation": explanation}
         deleted = [
-            (name, msgspec.to_builtins(part)) for name, part in deleted_later(manifest, store)
+            {"first_without": name, **msgspec.to_builtins(part)}
+            for name, part in deleted_later(manifest, store)
         ]
-        print_json(
-            _facts(manifest, serving)
-            | {
-                "manifest": msgspec.to_builtins(manifest),
-                "deleted_later": [{"first_without": name, **part} for name, part in deleted],
-            }
-        )
-        return
-    _describe(manifest, serving, store)
+        facts = _facts(manifest, serving) | {"deleted_later": deleted}
+        print_json(facts | msgspec.to_builtins(details))
+    elif html is not None:
+        out.print(f"Wrote {html}: open it in a browser.", markup=False, soft_wrap=True)
+    else:
+        _describe(manifest, serving, store)
+        print_explanation(explanation)
 
 
 @app.command("promote")
@@ -260,26 +284,6 @@ def _state(manifest: Manifest, serving: Mapping[str, ReleaseAnnouncement]) -> st
     )
 
 
-def _quality(quality: Quality | None) -> list[tuple[str, str]]:
-    """How good it is on listings that it never learned, in rows."""
-    if quality is None:
-        return [("quality", "not measured: no listing was held out")]
-    low, high = quality.accuracy_interval
-    groups = [("recall", quality.by_class), ("accuracy", quality.by_domain)]
-    return [
-        ("accuracy", f"{quality.accuracy:.1%} ({low:.1%} to {high:.1%} with 95% confidence)"),
-        ("judged by", f"{quality.items:,} listings that it never learned"),
-        ("macro-F1", f"{quality.macro_f1:.1%}"),
-        ("log loss", f"{quality.log_loss:.3f} nats"),
-        ("confidence", f"wrong by {100 * quality.calibration_error:.1f} points on average"),
-        *(
-            (figure, f"{name or 'of unknown source'}: {of.share:.1%} of {of.items:,}")
-            for figure, by in groups
-            for name, of in by.items()
-        ),
-    ]
-
-
 def _since(channel: str, announced: ReleaseAnnouncement) -> str:
     where = "live" if channel == LIVE else f"{channel} of {announced.share:.0%}"
     pinned = ", pinned" if announced.pinned else ""
@@ -288,7 +292,6 @@ def _since(channel: str, announced: ReleaseAnnouncement) -> str:
 
 
 def _describe(manifest: Manifest, serving: Mapping[str, ReleaseAnnouncement], store: Store) -> None:
-    counts = manifest.lineage.labels_by_class
     print_table(
         ("release", manifest.release),
         [
@@ -299,12 +302,7 @@ def _describe(manifest: Manifest, serving: Mapping[str, ReleaseAnnouncement], st
             ("parent", manifest.parent or "none"),
             ("max length", f"{manifest.max_length} tokens"),
             ("review below", f"{manifest.review_below:.0%} confidence"),
-            *(("class", f"{label}: {counts.get(label, 0):,} labels") for label in manifest.labels),
-            *_quality(manifest.quality),
-            *(
-                (f"gate {result.gate}", f"{'passed' if result.passed else 'failed'}: {result.why}")
-                for result in manifest.evaluation
-            ),
+            ("classes", ", ".join(manifest.labels)),
             *(
                 (
                     "learned",

@@ -19,6 +19,7 @@ from runtime.settings import KafkaSettings, SharedSettings, load
 from schemas.topics import Topic
 from tests.kafka_io import read_until, send
 from tests.releases import tiny_release
+from tests.roomstream.explaining.pairs import pair
 
 
 class Command:
@@ -31,6 +32,7 @@ class Command:
             "ROOMSTREAM_STORE": shared.store,
             "ROOMSTREAM_CACHE": str(shared.cache),
             "ROOMSTREAM_TOPIC_PREFIX": shared.topic_prefix,
+            "TRAINER_DATABASE": str(shared.cache.with_name("trainer.sqlite")),
             "HF_HUB_OFFLINE": "1",
             "COLUMNS": "200",
         }
@@ -160,19 +162,45 @@ def test_a_release_shows_how_good_it_is(roomstream: Command, shared: SharedSetti
     measured = msgspec.structs.replace(plain, release="measured", quality=quality)
     store.publish(measured)
     shown = roomstream("releases", "show", "measured").stdout
+    told = " ".join(shown.replace("—", "").split())
 
     for line in (
         "87.5% (84.0% to 90.5% with 95% confidence)",
         "400 listings that it never learned",
-        "Private room: 90.0% of 120",
-        "madrid: 88.0% of 300",
-        "[/b]: 86.0% of 100",
-        "wrong by 2.0 points on average",
+        "Private room 0 90.0% 120",
+        "madrid 88.0% 300",
+        "[/b] 86.0% 100",
+        "calibration error 2.0%",
     ):
-        assert line in shown
+        assert line in told
     assert "not measured" in roomstream("releases", "show", plain.release).stdout
     facts = roomstream.json("releases", "show", "measured")
     assert facts["quality"]["by_domain"]["madrid"] == {"share": 0.88, "items": 300}
+
+
+@pytest.mark.usefixtures("topics")
+def test_a_release_is_explained(
+    roomstream: Command, shared: SharedSettings, tmp_path: Path
+) -> None:
+    """`releases show` says what changed against the parent, to people, to programs and as a page."""
+    parent, release = pair(Store(shared.store))
+    page = tmp_path / "página.html"
+
+    told = roomstream("releases", "show", release.release)
+    facts = roomstream.json("releases", "show", release.release, "--examples", "2")["explanation"]
+    written = roomstream("releases", "show", release.release, "--html", str(page))
+    nowhere = roomstream("releases", "show", parent.release, "--html", f"{page}/x.html")
+
+    assert told.returncode == 0, told.stderr
+    assert f"It comes from {parent.release} and has the same encoder." in told.stdout
+    assert "181 more than its parent" in told.stdout
+    assert "Answers that changed" in told.stdout
+    assert (facts["parent"], len(facts["examples"]["shown"])) == (parent.release, 2)
+    assert "made up" in facts["examples"]["source"]
+    assert (written.returncode, nowhere.returncode) == (0, 2)
+    assert f"Wrote {page}" in written.stdout
+    assert page.read_text().startswith("<!DOCTYPE html>")
+    assert "--html" in nowhere.stderr
 
 
 @pytest.mark.usefixtures("topics")

@@ -1,0 +1,1 @@
+"""What a release changed against its parent: figures, sentences, examples, a page."""
