@@ -14,6 +14,8 @@ ENCODER = "encoder.onnx"
 HEAD = "head.onnx"
 TOKENIZER = "tokenizer.json"
 ROLES = (ENCODER, HEAD, TOKENIZER)
+WEIGHTS = "weights.safetensors"
+"""What a trainer fine-tunes the encoder from; no worker fetches it, and a release may lack it."""
 
 Digest = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
 
@@ -121,6 +123,37 @@ class Quality(msgspec.Struct, frozen=True, kw_only=True):
     by_domain: dict[str, Figure] = {}
 
 
+class Losses(msgspec.Struct, frozen=True):
+    """Mean log loss after some steps of training, on what is learned and on what only validates."""
+
+    step: int
+    training: float
+    validation: float
+
+
+class FineTuning(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    How the encoder of a release was fine-tuned.
+
+    Attributes:
+        why: What asked for it.
+        examples: Kept listings that it was trained on.
+        validated_on: Kept listings that decided when to stop and which weights are best.
+        seed: Of the draws and of dropout.
+        curve: The losses on the way.
+        best_step: The weights are those of this step.
+        stopped: Why it ended: `all steps` or `overfitting`.
+    """
+
+    why: str
+    examples: int
+    validated_on: int
+    seed: int
+    curve: list[Losses]
+    best_step: int
+    stopped: str
+
+
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """
     A release. Its id is unique in a store and sorts by time of creation.
@@ -133,11 +166,13 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
         temperature: What the head divides its logits by (already inside the head graph).
         class_prior: The stream's share of each label (already inside the head graph).
         review_below: Answers with a lower confidence ask for review.
-        blobs: The parts by role: `encoder.onnx`, `head.onnx`, `tokenizer.json`.
+        blobs: The parts by role: `encoder.onnx`, `head.onnx`, `tokenizer.json`, and what the encoder
+            can be fine-tuned from, `weights.safetensors`, if it is known.
         parent: The release that it was learned from, if any.
         base_model: Where the encoder came from, such as `minilm` or a folder.
         quality: How good it is on the hold-out; None where there was none.
         learner: What made the head: `untrained`, `imported` or a learner's name.
+        fine_tuning: How its encoder was fine-tuned, where this release is the first with it.
         golden: Inputs and the logits they must have on the machine that serves them.
         versions: Libraries that made the release, by name.
     """
@@ -157,6 +192,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     lineage: Lineage = Lineage()
     evaluation: list[GateResult] = []
     quality: Quality | None = None
+    fine_tuning: FineTuning | None = None
     golden: list[Golden] = []
     versions: dict[str, str] = {}
 

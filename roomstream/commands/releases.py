@@ -8,7 +8,7 @@ import typer
 from rich.markup import escape
 
 from artefacts.errors import ReleaseError, ReleaseMissing
-from artefacts.manifest import Manifest, Quality
+from artefacts.manifest import FineTuning, Manifest, Quality
 from artefacts.store import Store
 from roomstream.commands.output import Json, moment, out, print_json, print_table, tell
 from roomstream.lineage import deleted_later, place
@@ -197,7 +197,10 @@ def _fault(store: Store, release: str) -> str | None:
     from artefacts.classifier import Classifier
 
     try:
-        Classifier.load(store.manifest(release), store.get)
+        manifest = store.manifest(release)
+        for blob in manifest.blobs.values():
+            store.get(blob)
+        Classifier.load(manifest, store.get)
     except ReleaseError as error:
         return str(error)
     return None
@@ -287,6 +290,24 @@ def _since(channel: str, announced: ReleaseAnnouncement) -> str:
     return f"{where} since {moment(announced.announced_at)} by {by}{pinned}: {announced.why}"
 
 
+def _tuning(tuned: FineTuning | None) -> list[str]:
+    """How the encoder was fine-tuned, where this is the first release with it."""
+    if tuned is None:
+        return []
+    summary = (
+        f"fine-tuned on {tuned.examples:,} listings ({tuned.why}); best after {tuned.best_step:,} steps, "
+        f"ended after {tuned.curve[-1].step:,}: {tuned.stopped}"
+    )
+    return [
+        summary,
+        *(
+            f"step {each.step:,}: log loss {each.training:.3f} in training, {each.validation:.3f} on "
+            f"{tuned.validated_on:,} others"
+            for each in tuned.curve
+        ),
+    ]
+
+
 def _describe(manifest: Manifest, serving: Mapping[str, ReleaseAnnouncement], store: Store) -> None:
     counts = manifest.lineage.labels_by_class
     print_table(
@@ -297,6 +318,7 @@ def _describe(manifest: Manifest, serving: Mapping[str, ReleaseAnnouncement], st
             ("base model", manifest.base_model),
             ("learner", manifest.learner),
             ("parent", manifest.parent or "none"),
+            *(("encoder", line) for line in _tuning(manifest.fine_tuning)),
             ("max length", f"{manifest.max_length} tokens"),
             ("review below", f"{manifest.review_below:.0%} confidence"),
             *(("class", f"{label}: {counts.get(label, 0):,} labels") for label in manifest.labels),
