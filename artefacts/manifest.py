@@ -14,6 +14,8 @@ ENCODER = "encoder.onnx"
 HEAD = "head.onnx"
 TOKENIZER = "tokenizer.json"
 ROLES = (ENCODER, HEAD, TOKENIZER)
+WEIGHTS = "weights.safetensors"
+"""What a trainer fine-tunes the encoder from; no worker fetches it, and a release may lack it."""
 
 Digest = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
 
@@ -121,7 +123,7 @@ class Quality(msgspec.Struct, frozen=True, kw_only=True):
     by_domain: dict[str, Figure] = {}
 
 
-class Evaluation(msgspec.Struct, frozen=True):
+class Losses(msgspec.Struct, frozen=True):
     """Mean log loss after some steps of training, on what is learned and on what only validates."""
 
     step: int
@@ -147,7 +149,7 @@ class FineTuning(msgspec.Struct, frozen=True, kw_only=True):
     examples: int
     validated_on: int
     seed: int
-    curve: list[Evaluation]
+    curve: list[Losses]
     best_step: int
     stopped: str
 
@@ -164,7 +166,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
         temperature: What the head divides its logits by (already inside the head graph).
         class_prior: The stream's share of each label (already inside the head graph).
         review_below: Answers with a lower confidence ask for review.
-        blobs: The parts by role: `encoder.onnx`, `head.onnx`, `tokenizer.json`.
+        blobs: The parts by role: `encoder.onnx`, `head.onnx`, `tokenizer.json`, and what the encoder
+            can be fine-tuned from, `weights.safetensors`, if it is known.
         parent: The release that it was learned from, if any.
         base_model: Where the encoder came from, such as `minilm` or a folder.
         quality: How good it is on the hold-out; None where there was none.

@@ -12,6 +12,7 @@ from roomstream.commands.audit import audit
 from roomstream.commands.classify import classify
 from roomstream.commands.demo import demo
 from roomstream.commands.doctor import doctor
+from roomstream.commands.finetune import finetune
 from roomstream.commands.output import notes
 from roomstream.commands.services import trainer, worker
 from schemas.errors import RoomstreamError
@@ -33,6 +34,7 @@ app.command()(trainer)
 app.command()(classify)
 app.command()(audit)
 app.command()(doctor)
+app.command()(finetune)
 for name, group in (
     ("topics", topics),
     ("base", base),

@@ -16,10 +16,12 @@ from runtime.settings import KafkaSettings
 from runtime.stopping import Stopped
 from schemas.codec import decode, encode
 from schemas.errors import TryAgain
-from schemas.events import ReleaseAnnouncement, TrainerClaim
+from schemas.events import FineTuneRequest, ReleaseAnnouncement, TrainerClaim
 from schemas.topics import Topic
 
 _log = structlog.get_logger(__name__)
+
+Said = ReleaseAnnouncement | TrainerClaim | FineTuneRequest
 
 
 class Announcements:
@@ -40,6 +42,7 @@ class Announcements:
         stale: How many announcements were refused so far.
         hidden: Channels whose last message is a refused one: a reader that starts after the topic
             was compacted finds nothing of them.
+        request: The last request to fine-tune, if there was one.
 
     Raises:
         TryAgain: The broker cannot be reached.
@@ -50,6 +53,7 @@ class Announcements:
         self.last: dict[str, ReleaseAnnouncement] = {}
         self.stale = 0
         self.hidden: set[str] = set()
+        self.request: FineTuneRequest | None = None
         self._partition = TopicPartition(Topic.RELEASES.named(prefix), 0)
         try:
             self._consumer = KafkaConsumer(
@@ -144,6 +148,9 @@ class Announcements:
         event = _read(record)
         if event is None:
             return None
+        if isinstance(event, FineTuneRequest):
+            self.request = event
+            return None
         counts = self.fence.admits(event)
         if isinstance(event, TrainerClaim):
             return None
@@ -228,9 +235,23 @@ def claim(settings: KafkaSettings, prefix: str, event: TrainerClaim) -> int:
         ) from error
 
 
-def _send(
-    settings: KafkaSettings, prefix: str, key: str, event: ReleaseAnnouncement | TrainerClaim
-) -> int:
+def request_fine_tuning(settings: KafkaSettings, prefix: str, event: FineTuneRequest) -> None:
+    """
+    Ask the trainer to fine-tune, and wait until the brokers hold it.
+
+    Raises:
+        TryAgain: They do not.
+    """
+    try:
+        _send(settings, prefix, "fine-tune", event)
+    except KafkaError as error:
+        raise TryAgain(
+            f"The request could not be sent to {Topic.RELEASES.named(prefix)}: {error}. "
+            "Check the brokers."
+        ) from error
+
+
+def _send(settings: KafkaSettings, prefix: str, key: str, event: Said) -> int:
     value, header = encode(event)
     probe(settings)
     producer = KafkaProducer(**kafka_arguments(settings), acks="all", max_block_ms=15_000)
@@ -243,11 +264,11 @@ def _send(
         producer.close(timeout=5)
 
 
-def _read(record: Record) -> ReleaseAnnouncement | TrainerClaim | None:
+def _read(record: Record) -> Said | None:
     if record.value is None:
         return None
     event = decode(Topic.RELEASES, record.value, record.headers)
-    if isinstance(event, ReleaseAnnouncement | TrainerClaim):
+    if isinstance(event, Said):
         return event
     _log.warning("announcement passed over", offset=record.offset, why=str(event))
     return None

@@ -246,6 +246,14 @@ class ReleaseAnnouncement(Event, frozen=True, kw_only=True):
     ] = None
 
 
+class FineTuneRequest(Event, frozen=True, kw_only=True):
+    """An operator asks the trainer to fine-tune its encoder now. Each request is taken up once."""
+
+    request_id: Annotated[Identifier, Meta(description="Unique to this request.")]
+    why: Annotated[str, Meta(max_length=500, description="The reason, in plain words.")]
+    requested_at: Annotated[Timestamp, Meta(description="When it was asked for.")]
+
+
 class TrainerClaim(Event, frozen=True, kw_only=True):
     """A trainer takes the lead. From here on no trainer with a lower epoch announces anything."""
 

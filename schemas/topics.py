@@ -9,6 +9,7 @@ from schemas.events import (
     Deletion,
     Event,
     Feedback,
+    FineTuneRequest,
     LabelledEvent,
     ListingEvent,
     ReleaseAnnouncement,
@@ -116,10 +117,11 @@ TOPICS = (
     ),
     TopicSpec(
         Topic.RELEASES,
-        (ReleaseAnnouncement, TrainerClaim),
-        key="channel; of claims 'trainer'",
+        (ReleaseAnnouncement, TrainerClaim, FineTuneRequest),
+        key="channel; of claims 'trainer', of requests to fine-tune 'fine-tune'",
         made_by="the trainer and operators",
-        doc="Which release is live, and which trainer may say so. Read from its start by every worker.",
+        doc="Which release is live, which trainer may say so, and when an operator last asked it to "
+        "fine-tune. Read from its start by every worker.",
         compacted=True,
         retention_ms=FOREVER_MS,
         partitions=1,

@@ -11,6 +11,7 @@ from schemas.events import (
     Deletion,
     Event,
     Feedback,
+    FineTuneRequest,
     InputPosition,
     LabelledEvent,
     ListingEvent,
@@ -133,6 +134,9 @@ _BY_TYPE: dict[type[Event], st.SearchStrategy[Any]] = {
         epoch=st.none() | epochs,
     ),
     TrainerClaim: st.builds(TrainerClaim, epoch=epochs, trainer=names, claimed_at=times),
+    FineTuneRequest: st.builds(
+        FineTuneRequest, request_id=names, why=texts(500), requested_at=times
+    ),
 }
 
 messages: list[tuple[Topic, type[Event]]] = [

@@ -89,7 +89,9 @@ CREATE TABLE items (                -- replay buffer and hold-out
     text TEXT NOT NULL,
     label TEXT NOT NULL,
     domain TEXT NOT NULL,
-    features BLOB NOT NULL          -- float32 (dim,)
+    features BLOB NOT NULL,         -- float32 (dim,)
+    logits BLOB                     -- float32 (classes,): what the learner said before it learned it;
+                                    -- not a number for classes without an example then
 );
 CREATE INDEX items_by_age ON items (held_out, seq);
 CREATE TABLE taught (               -- what the learner was taught since the encoder changed, to take back
@@ -363,10 +365,17 @@ class Database:
         )
         return [row[0] for row in rows]
 
-    def put_item(self, seq: int, held_out: bool, label: Label, features: Floats) -> None:
+    def put_item(
+        self,
+        seq: int,
+        held_out: bool,
+        label: Label,
+        features: Floats,
+        logits: Floats | None = None,
+    ) -> None:
         """Keep a listing for replay or judgement; it takes the place of an older version."""
         self._sql.execute(
-            "INSERT OR REPLACE INTO items VALUES (?, ?, ?, ?, ?, ?, ?)",
+            "INSERT OR REPLACE INTO items VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 label.listing_id,
                 seq,
@@ -375,6 +384,7 @@ class Database:
                 label.label,
                 label.domain,
                 features.tobytes(),
+                None if logits is None else logits.tobytes(),
             ),
         )
 
@@ -383,6 +393,21 @@ class Database:
         self._sql.execute(
             "UPDATE items SET features = ? WHERE listing_id = ?", (features.tobytes(), listing_id)
         )
+
+    def put_logits(self, listing_id: str, logits: Floats) -> None:
+        """Replace what the learner said of a kept listing."""
+        self._sql.execute(
+            "UPDATE items SET logits = ? WHERE listing_id = ?", (logits.tobytes(), listing_id)
+        )
+
+    def logits(self) -> dict[str, Floats]:
+        """What the learner said of the listings of the replay buffer before it learned them."""
+        rows = self._rows("SELECT listing_id, logits FROM items WHERE logits IS NOT NULL")
+        return {row[0]: np.frombuffer(row[1], np.float32) for row in rows}
+
+    def item_seqs(self) -> dict[str, int]:
+        """The number of the label that each kept listing is kept for."""
+        return dict(self._rows("SELECT listing_id, seq FROM items"))
 
     def item_label(self, listing_id: str) -> str | None:
         """The label of a kept listing."""

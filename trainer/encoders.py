@@ -1,11 +1,23 @@
-"""A DistilBERT as an encoder graph: (input_ids, attention_mask) to features."""
+"""A DistilBERT as an encoder: its graph from (input_ids, attention_mask) to features, and its weights."""
 
 import io
 import warnings
-from typing import Literal
+from collections.abc import Sequence
+from typing import Any, Literal
 
+import msgspec
+import numpy as np
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
 from transformers import BertModel, DistilBertConfig, DistilBertModel
+
+from artefacts.errors import ReleaseRefused
+from artefacts.graphs import Encoder
+from artefacts.tokenisation import Tokens
+from schemas.errors import RoomstreamError
+
+EXPORT_TOLERANCE = 1e-4
 
 Pooling = Literal["mean", "first"]
 
@@ -60,6 +72,68 @@ def export_encoder(encoder: PooledEncoder) -> bytes:
             dynamic_axes={"input_ids": sizes, "attention_mask": sizes, "features": {0: "batch"}},
         )
     return file.getvalue()
+
+
+def verified_export(encoder: PooledEncoder, texts: Sequence[Tokens]) -> bytes:
+    """
+    Export an encoder, and compare it with the original, a text at a time and padded together.
+
+    Raises:
+        RoomstreamError: The exported model computes something else.
+    """
+    model = export_encoder(encoder)
+    for text, row in zip(texts, Encoder(model).of_tokens(texts), strict=True):
+        ids = torch.tensor([text.ids])
+        with torch.no_grad():
+            expected = encoder(ids, torch.ones_like(ids))[0].numpy()
+        difference = float(np.abs(row - expected).max())
+        if not difference <= EXPORT_TOLERANCE:
+            raise RoomstreamError(
+                f"The exported encoder differs from the original by {difference:.1e}, allowed are "
+                f"{EXPORT_TOLERANCE:.0e}. Nothing was published; use the library versions of "
+                "constraints.txt."
+            )
+    return model
+
+
+class _Shape(msgspec.Struct):
+    """What the weights do not say of themselves."""
+
+    pooling: Pooling
+    config: dict[str, Any]
+
+
+_METADATA = "roomstream"
+
+
+def encoder_weights(encoder: PooledEncoder) -> bytes:
+    """Write an encoder as a safetensors file that says how to build it again."""
+    config = msgspec.json.decode(encoder.model.config.to_json_string(), type=dict[str, Any])
+    shape = _Shape(encoder.pooling, config)
+    weights = {name: value.contiguous() for name, value in encoder.model.state_dict().items()}
+    data: bytes = save(weights, {_METADATA: msgspec.json.encode(shape, order="sorted").decode()})
+    return data
+
+
+def encoder_of_weights(data: bytes) -> PooledEncoder:
+    """
+    Build the encoder that was written by `encoder_weights`.
+
+    Raises:
+        ReleaseRefused: It was not, or by a version of transformers that builds it otherwise.
+    """
+    try:
+        length = int.from_bytes(data[:8], "little")
+        header = msgspec.json.decode(data[8 : 8 + length], type=dict[str, Any])
+        shape = msgspec.json.decode(header["__metadata__"][_METADATA], type=_Shape)
+        model = DistilBertModel(DistilBertConfig(**shape.config))
+        model.set_attn_implementation("eager")
+        model.load_state_dict(load(data))
+    except (msgspec.MsgspecError, KeyError, SafetensorError, RuntimeError) as error:
+        raise ReleaseRefused(
+            f"The weights of the encoder cannot be read: {error}. Import the base model again."
+        ) from error
+    return PooledEncoder(model, shape.pooling)
 
 
 def distilbert_of_bert(bert: BertModel) -> DistilBertModel:

@@ -1,11 +1,12 @@
 """A candidate on the hold-out: how good it is, and whether it may take the place of what is live."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 
 from artefacts.classifier import Classifier
+from artefacts.graphs import Floats
 from artefacts.manifest import Figure, GateResult, Manifest, Quality
 from artefacts.tokenisation import Tokens
 from trainer.baseline import Baseline
@@ -46,6 +47,10 @@ class HeldOut:
     tokens: list[Tokens]
     truth: Truth
 
+    def through(self, features: Floats) -> "HeldOut":
+        """The same as another encoder sees it, float32 (items, dim)."""
+        return replace(self, items=replace(self.items, features=features))
+
     def answers(self, classifier: Classifier) -> Answers:
         """What a release says of them."""
         _, probabilities = classifier.head.of_tokens(self.items.features, self.tokens)
@@ -83,9 +88,22 @@ class Judging:
         self._metrics.quality.labels("temperature").set(calibration.temperature)
         return calibration
 
-    def judge(self, candidate: Classifier, live: LiveRelease, holdout: HeldOut) -> Manifest:
-        """The candidate's manifest with its quality, and with the result of every gate."""
-        answers = holdout.answers(candidate)
+    def judge(
+        self, candidate: Classifier, live: LiveRelease, holdout: HeldOut, seen: HeldOut
+    ) -> Manifest:
+        """
+        Judge a candidate.
+
+        Args:
+            candidate: It.
+            live: What it is compared with.
+            holdout: What both are judged by, as the live encoder sees it.
+            seen: The same as the candidate's encoder sees it.
+
+        Returns:
+            Its manifest with its quality, and with the result of every gate.
+        """
+        answers = seen.answers(candidate)
         if live.manifest.learner == "untrained":
             results = judge_first(
                 candidate.manifest.lineage.labels_by_class,

@@ -1,10 +1,11 @@
 """Learn a mini-batch: predict, then learn, then keep, all of it or nothing."""
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, TypeVar
 
 import msgspec
+import numpy as np
 import structlog
 from scipy.special import softmax
 
@@ -109,6 +110,35 @@ class Learning:
             for label in live.manifest.labels:
                 self.learner.add_class(label)
             self._keep_learner()
+
+    def adopt(self, live: LiveRelease, learner: Learner, features: Mapping[str, Floats]) -> None:
+        """
+        Learn with a fine-tuned encoder from now on.
+
+        Args:
+            live: The release that has it.
+            learner: Fitted to the replay buffer as this encoder sees it.
+            features: What it makes of every kept listing.
+        """
+        self._live = live
+        with self._database.transaction():
+            for listing, row in features.items():
+                self._database.put_features(listing, row)
+            self._replace(learner)
+            self._keep_learner()
+
+    def fitted(self, items: Items) -> Learner:
+        """A learner of the same kind fitted to the replay buffer, with classes as in the stream."""
+        learner: Learner = LEARNERS[self._settings.learner]()
+        for label in self._live.manifest.labels:
+            learner.add_class(label)
+        _log.info("fitting the learner to the replay buffer", listings=len(items.ids))
+        examples = self._examples(items)
+        for start in range(0, len(examples), _REFIT_BATCH):
+            end = start + _REFIT_BATCH
+            learner.learn(examples[start:end], items.labels[start:end])
+        learner.expect(self._database.known_to_be_learned())
+        return learner
 
     def step(self, records: Sequence[Record]) -> None:
         """
@@ -251,7 +281,7 @@ class Learning:
         return self._taken(suspect.label, example, suspect.said)
 
     def _taken(self, label: Label, example: Example, said: str | None) -> Taken:
-        held_out = self._keep(label, example.features, said)
+        held_out = self._keep(label, example, said)
         return Taken("held_out" if held_out else "learned", label, example)
 
     def _learn(self, labelled: Encoded) -> None:
@@ -269,26 +299,27 @@ class Learning:
     def _examples(self, items: Items) -> Examples:
         return Examples(items.features, self._live.tokenise(items.texts))
 
-    def _keep(self, label: Label, features: Floats, guess: str | None) -> bool:
+    def _keep(self, label: Label, example: Example, guess: str | None) -> bool:
         """Keep a label for judgement or replay; return whether it is held out from learning."""
         held_out = self._database.held_out(label.listing_id)
         if held_out is None:
             held_out = is_held_out(label.listing_id, self._settings.holdout_share)
         seq = self._database.add_label(label, held_out, guess)
         if held_out:
-            self._database.put_item(seq, True, label, features)
+            self._database.put_item(seq, True, label, example.features)
         else:
-            self._database.taught.add(seq, features)
-            self._offer(seq, label, features)
+            self._database.taught.add(seq, example.features)
+            self._offer(seq, label, example)
         return held_out
 
-    def _offer(self, seq: int, label: Label, features: Floats) -> None:
+    def _offer(self, seq: int, label: Label, example: Example) -> None:
         chance = random.Random(label.event_id)  # noqa: S311 - reproducible, no secret
         choice = self._replay.offer(label.listing_id, label.label, label.domain, chance)
         if choice.evict is not None:
             self._database.remove_item(choice.evict)
         if choice.keep:
-            self._database.put_item(seq, False, label, features)
+            logits = _known_logits(self.learner, Examples.of([example]))[0]
+            self._database.put_item(seq, False, label, example.features, logits)
 
     def _forget(self, listing_id: str) -> None:
         """Take back what was learned of a listing, and keep nothing of it."""
@@ -332,20 +363,20 @@ class Learning:
                 self._database.remove_item(listing)
 
     def _refit(self, encode_again: bool) -> None:
-        self._database.drop_learner()
-        self.learner = LEARNERS[self._settings.learner]()
-        for label in self._live.manifest.labels:
-            self.learner.add_class(label)
         if encode_again:
             self._encode_again()
-        items = self._database.items(held_out=False)
-        _log.info("fitting the learner to the replay buffer", listings=len(items.ids))
-        examples = self._examples(items)
-        for start in range(0, len(examples), _REFIT_BATCH):
-            end = start + _REFIT_BATCH
-            self.learner.learn(examples[start:end], items.labels[start:end])
-        self.learner.expect(self._database.known_to_be_learned())
+        self._replace(self.fitted(self._database.items(held_out=False)))
+
+    def _replace(self, learner: Learner) -> None:
+        """Let a learner that was fitted to the replay buffer take the place of the one before."""
+        self.learner = learner
+        self._database.drop_learner()
         self._database.taught.begin_again()
+        items = self._database.items(held_out=False)
+        if items.ids:
+            rows = _known_logits(learner, self._examples(items))
+            for listing, row in zip(items.ids, rows, strict=True):
+                self._database.put_logits(listing, row)
 
     def _encode_again(self) -> None:
         for held_out in (False, True):
@@ -397,6 +428,12 @@ class Learning:
             metrics.replay_domains.labels(domain).set(count)
         metrics.holdout.set(self._database.holdout_size())
         self._doubts.observe()
+
+
+def _known_logits(learner: Learner, examples: Examples) -> Floats:
+    """What a learner says, as it is kept: not a number for classes without an example."""
+    known = np.array(learner.prior()) > 0
+    return np.where(known, learner.logits(examples), np.nan).astype(np.float32)
 
 
 def _decoded(fact: bytes | None, kind: type[_Fact]) -> _Fact | None:

@@ -229,6 +229,33 @@ class TrainerMetrics:
             "When this trainer took its last snapshot, in seconds since 1970; 0 before the first.",
             registry=self.registry,
         )
+        self.finetuning = Gauge(
+            "roomstream_trainer_finetuning",
+            "1 while the encoder is fine-tuned, from its trigger to its end, else 0.",
+            registry=self.registry,
+        )
+        self.finetune_step = Gauge(
+            "roomstream_trainer_finetune_step",
+            "Mini-batches that the fine-tuning in hand, or the last one, has learned.",
+            registry=self.registry,
+        )
+        self.finetune_loss = Gauge(
+            "roomstream_trainer_finetune_loss",
+            "Its mean log loss when it was last evaluated; split: training or validation.",
+            ["split"],
+            registry=self.registry,
+        )
+        self.finetune_cpu_seconds = Counter(
+            "roomstream_trainer_finetune_cpu_seconds",
+            "Processor time that fine-tuning took.",
+            registry=self.registry,
+        )
+        self.finetunes = Counter(
+            "roomstream_trainer_finetunes",
+            "Fine-tunings that ended, by outcome: announced, refused, abandoned or failed.",
+            ["outcome"],
+            registry=self.registry,
+        )
         self._show_zeros()
 
     def _show_zeros(self) -> None:
@@ -240,6 +267,7 @@ class TrainerMetrics:
             (self.releases, "announced challenger refused postponed"),
             (self.drifts, "HDDM_W Page-Hinkley"),
             (self.promotions, "promoted dropped rolled_back"),
+            (self.finetunes, "announced refused abandoned failed"),
             (self.snapshots, "kept failed damaged"),
         ):
             for outcome in outcomes.split():

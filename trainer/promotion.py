@@ -8,6 +8,7 @@ import structlog
 from schemas.events import ReleaseAnnouncement
 from trainer.contest import Contest, Move
 from trainer.database import Database
+from trainer.finetuning.slow_path import SlowPath
 from trainer.following import Following
 from trainer.learning import Learning
 from trainer.live import LiveRelease
@@ -34,6 +35,7 @@ class Promotion:
         publishing: Makes and announces.
         following: Knows what is announced.
         learning: Learns with what is live.
+        slow_path: Fine-tunes encoders.
         metrics: Where it is counted.
     """
 
@@ -45,6 +47,7 @@ class Promotion:
         publishing: Publishing,
         following: Following,
         learning: Learning,
+        slow_path: SlowPath,
         metrics: TrainerMetrics,
     ) -> None:
         self._settings = settings
@@ -53,6 +56,7 @@ class Promotion:
         self._publishing = publishing
         self._following = following
         self._learning = learning
+        self._slow_path = slow_path
         self._metrics = metrics
 
     def follow(self) -> None:
@@ -76,7 +80,12 @@ class Promotion:
         live, challenger = self._following.live, self._contest.challenger
         if move := self._contest.move():
             self._carry_out(move)
-        elif (challenger is None or challenger.pinned) and self._publishing.due(live):
+        elif challenger is not None and not challenger.pinned:
+            return
+        elif self._slow_path.ready and not live.announcement.pinned:
+            channel = self._channel(challenger)
+            self._announced(self._slow_path.conclude(live, self._publishing, channel))
+        elif self._publishing.due(live):
             self._announced(
                 self._publishing.run(self._learning.learner, live, self._channel(challenger))
             )

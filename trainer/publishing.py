@@ -1,7 +1,8 @@
 """The learner becomes a candidate, is judged, and is announced if it passes."""
 
 import time
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Literal
 
@@ -11,7 +12,8 @@ import structlog
 
 from artefacts.classifier import Classifier
 from artefacts.errors import StoreError
-from artefacts.manifest import ENCODER, HEAD, TOKENIZER, Blob, Lineage, Manifest
+from artefacts.graphs import Floats
+from artefacts.manifest import HEAD, Blob, FineTuning, Lineage, Manifest
 from artefacts.store import Store, new_release_id
 from runtime.announcements import announce
 from runtime.retrying import BackOff
@@ -36,6 +38,22 @@ Channel = Literal["live", "canary", "shadow"]
 
 HEAD_TOLERANCE = 1e-4
 """How far a logit of the exported head may be from the learner's, relative to logits over 1."""
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """
+    A fine-tuned encoder for a candidate to stand on.
+
+    Attributes:
+        parts: The files that it brings, by role.
+        figures: How it was fine-tuned.
+        holdout: What it makes of the hold-out, oldest first, float32 (items, dim).
+    """
+
+    parts: Mapping[str, bytes]
+    figures: FineTuning
+    holdout: Floats
 
 
 class Publishing:
@@ -115,14 +133,21 @@ class Publishing:
             )
         )
 
-    def run(self, learner: Learner, live: LiveRelease, channel: Channel = "live") -> LiveRelease:
+    def run(
+        self,
+        learner: Learner,
+        live: LiveRelease,
+        channel: Channel = "live",
+        tuned: Tuned | None = None,
+    ) -> LiveRelease:
         """
         Make a candidate and judge it; announce it if it passes.
 
         Args:
-            learner: What was learned.
-            live: What the candidate is compared with.
+            learner: Becomes its head.
+            live: What the candidate is compared with, and whose encoder it has.
             channel: Where it is announced.
+            tuned: The encoder that it has instead.
 
         Returns:
             The new release, or the live one if the candidate was refused.
@@ -135,16 +160,19 @@ class Publishing:
         started = time.perf_counter()
         last_seq, gone = self._database.last_learned(), self._database.taught.gone()
         holdout = self._judging.holdout(live)
-        logits = _logits(learner, holdout)
+        seen = holdout.through(tuned.holdout) if tuned else holdout
+        logits = _logits(learner, seen)
         calibration = self._judging.calibrate(learner.classes, logits, holdout)
         head = calibrated_head(
             learner.head(), calibration.temperature, calibration.correction.tolist()
         )
-        candidate = self._make(learner, calibration, head, live)
-        _check_head(learner.name, candidate, holdout, calibration.apply(logits))
-        manifest = self._judging.judge(candidate, live, holdout)
+        parts = {HEAD: head, **(tuned.parts if tuned else {})}
+        figures = tuned.figures if tuned else None
+        candidate = self._make(learner, calibration, parts, live, figures)
+        _check_head(learner.name, candidate, seen, calibration.apply(logits))
+        manifest = self._judging.judge(candidate, live, holdout, seen)
         if all(result.passed for result in manifest.evaluation):
-            parts = self._parts(head, live)
+            parts = self._lacking(manifest, parts, live)
             live = self._announce(replace(candidate, manifest=manifest), parts, last_seq, channel)
             self._metrics.publish_seconds.observe(time.perf_counter() - started)
         else:
@@ -185,13 +213,19 @@ class Publishing:
         return ours
 
     def _make(
-        self, learner: Learner, calibration: Calibration, head: bytes, live: LiveRelease
+        self,
+        learner: Learner,
+        calibration: Calibration,
+        parts: Mapping[str, bytes],
+        live: LiveRelease,
+        figures: FineTuning | None,
     ) -> Classifier:
         """The candidate, loaded as a worker would load it; the store has nothing of it yet."""
         base = live.manifest
         created_at = datetime.now(UTC)
+        ours = {role: Blob.of(data) for role, data in parts.items()}
         manifest = Manifest(
-            release=new_release_id(created_at, Blob.of(head)),
+            release=new_release_id(created_at, ours[HEAD]),
             created_at=created_at,
             labels=learner.classes,
             max_length=base.max_length,
@@ -199,11 +233,7 @@ class Publishing:
             temperature=calibration.temperature,
             class_prior=calibration.prior(learner.prior()),
             review_below=base.review_below,
-            blobs={
-                ENCODER: base.blobs[ENCODER],
-                TOKENIZER: base.blobs[TOKENIZER],
-                HEAD: Blob.of(head),
-            },
+            blobs={**base.blobs, **ours},
             parent=base.release,
             base_model=base.base_model,
             learner=learner.name,
@@ -214,36 +244,43 @@ class Publishing:
                 deleted_inside=self._database.taught.deleted_inside(),
                 deleted_since=self._database.taught.deleted_since(),
             ),
+            fine_tuning=figures,
             versions=library_versions(),
         )
+        by_digest = {ours[role].digest: data for role, data in parts.items()}
 
         def fetch(blob: Blob) -> bytes:
-            if blob == manifest.blobs[HEAD]:
-                return head
+            if blob.digest in by_digest:
+                return by_digest[blob.digest]
             return self._releases.fetch(live.announcement, blob)
 
         manifest = with_golden(manifest, fetch, self._releases.encoders)
         return Classifier.load(manifest, fetch, self._releases.encoders, self._settings.threads)
 
-    def _parts(self, head: bytes, live: LiveRelease) -> list[bytes]:
-        """What our store may lack: the head, and everything where the live one is of another store."""
+    def _lacking(
+        self, manifest: Manifest, ours: Mapping[str, bytes], live: LiveRelease
+    ) -> dict[str, bytes]:
+        """What our store may lack: our parts, and everything where the live one is of another store."""
         if live.announcement.store == self._shared.store:
             self._store.require()
-            return [head]
-        shared = (live.manifest.blobs[role] for role in (ENCODER, TOKENIZER))
-        return [head, *(self._releases.fetch(live.announcement, blob) for blob in shared)]
+            return dict(ours)
+        shared = manifest.blobs.items() - {role: manifest.blobs[role] for role in ours}.items()
+        return {
+            **ours,
+            **{role: self._releases.fetch(live.announcement, blob) for role, blob in shared},
+        }
 
     def _announce(
-        self, candidate: Classifier, parts: list[bytes], last_seq: int, channel: Channel
+        self, candidate: Classifier, parts: Mapping[str, bytes], last_seq: int, channel: Channel
     ) -> LiveRelease:
         manifest = candidate.manifest
         announcement = ReleaseAnnouncement(
             channel=channel,
             release=manifest.release,
-            manifest_digest=self._store.publish(manifest, parts),
+            manifest_digest=self._store.publish(manifest, parts.values()),
             store=self._shared.store,
             share=1.0 if channel == "live" else self._settings.challenger_share,
-            why=f"learned {sum(manifest.lineage.labels_by_class.values())} labels",
+            why=_why(manifest),
             announced_at=datetime.now(UTC),
         )
         announcement = self.say(announcement)
@@ -287,6 +324,12 @@ class Publishing:
             live=manifest.parent,
             gates={result.gate: result.why for result in manifest.evaluation if not result.passed},
         )
+
+
+def _why(manifest: Manifest) -> str:
+    learned = f"learned {sum(manifest.lineage.labels_by_class.values())} labels"
+    tuned = manifest.fine_tuning
+    return f"{learned}, encoder fine-tuned ({tuned.why})"[:1_000] if tuned else learned
 
 
 def _logits(learner: Learner, holdout: HeldOut) -> Logits:

@@ -21,6 +21,7 @@ from trainer.contest import Contest
 from trainer.database import Database
 from trainer.dead_letters import DeadLetters
 from trainer.drift import Drift
+from trainer.finetuning.slow_path import SlowPath
 from trainer.following import Following
 from trainer.inbox import Inbox
 from trainer.leadership import Leadership
@@ -104,7 +105,20 @@ def run_trainer(kafka: KafkaSettings, shared: SharedSettings, trainer: TrainerSe
             observe,
         )
         publishing = Publishing(kafka, shared, trainer, database, releases, metrics, epoch)
-        promotion = Promotion(trainer, database, contest, publishing, following, learning, metrics)
+        slow_path = SlowPath(
+            trainer,
+            database,
+            learning,
+            releases,
+            drift,
+            lambda: announcements.request,
+            metrics,
+            shared.log_level,
+        )
+        stack.enter_context(closing(slow_path))
+        promotion = Promotion(
+            trainer, database, contest, publishing, following, learning, slow_path, metrics
+        )
         offsets = {(part.topic, part.partition): part.next for part in database.ranges()}
         inbox = stack.enter_context(
             closing(Inbox(kafka, shared.topic_prefix, offsets, trainer.max_batch))
@@ -117,6 +131,7 @@ def run_trainer(kafka: KafkaSettings, shared: SharedSettings, trainer: TrainerSe
             following,
             publishing,
             promotion,
+            slow_path,
             leadership,
             snapshots,
             database,
@@ -144,6 +159,7 @@ class Loop:
     following: Following
     publishing: Publishing
     promotion: Promotion
+    slow_path: SlowPath
     leadership: Leadership
     snapshots: Snapshots
     database: Database
@@ -178,6 +194,7 @@ class Loop:
         for (topic, partition), lag in self.inbox.lag().items():
             self.metrics.lag.labels(topic, str(partition)).set(lag)
         self.promotion.follow()
+        self.slow_path.step(self.following.live)
         if not self.publishing.waits():
             try:
                 self._publish()

@@ -185,6 +185,38 @@ class TrainerSettings(Settings):
         ),
     ] = 300
     threads: Annotated[int, Field(ge=1, le=64, description="Threads of one inference.")] = 1
+    finetune_every_labels: Annotated[
+        int,
+        Field(
+            ge=0,
+            description="The encoder is fine-tuned after so many labels; 0: never for their number.",
+        ),
+    ] = 2_000
+    finetune_every_seconds: Annotated[
+        float,
+        Field(
+            ge=0,
+            description="The encoder is fine-tuned so long after the last time, if there are new labels; "
+            "0: never for the time.",
+        ),
+    ] = 0
+    finetune_steps: Annotated[
+        int,
+        Field(
+            ge=10, description="The most mini-batches of 32 listings that one fine-tuning learns."
+        ),
+    ] = 300
+    finetune_threads: Annotated[
+        int, Field(ge=1, le=64, description="Threads of the process that fine-tunes.")
+    ] = 1
+    finetune_cpu_seconds_per_day: Annotated[
+        float,
+        Field(
+            ge=0,
+            description="The processor time that fine-tuning may take in a day (UTC), in seconds; what "
+            "is not done by then goes on the next day. 0: no fine-tuning.",
+        ),
+    ] = 3_600
     release_wait_seconds: Annotated[
         float,
         Field(

@@ -221,7 +221,10 @@ def _fault(store: Store, release: str) -> str | None:
     from artefacts.classifier import Classifier
 
     try:
-        Classifier.load(store.manifest(release), store.get)
+        manifest = store.manifest(release)
+        for blob in manifest.blobs.values():
+            store.get(blob)
+        Classifier.load(manifest, store.get)
     except ReleaseError as error:
         return str(error)
     return None

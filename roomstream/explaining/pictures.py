@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from xml.etree.ElementTree import Element
 
-from artefacts.manifest import Evaluation, FineTuning
+from artefacts.manifest import FineTuning, Losses
 from roomstream.explaining.elements import Child, element
 from roomstream.explaining.explanation import Change, ClassChange
 from roomstream.explaining.words import count, percent
@@ -109,7 +109,7 @@ def loss_curves(tuned: FineTuning) -> Element:
     return _picture("losses", "Log loss while the encoder was fine-tuned", says, bottom + 28, drawn)
 
 
-def _loss(each: Evaluation, figure: str) -> float:
+def _loss(each: Losses, figure: str) -> float:
     return each.training if figure == "training" else each.validation
 
 

@@ -2,7 +2,7 @@
 
 from rich.markup import escape
 
-from artefacts.manifest import Evaluation
+from artefacts.manifest import Losses
 from roomstream.commands.output import out, plain, print_table
 from roomstream.explaining import tables, words
 from roomstream.explaining.examples import Example
@@ -52,7 +52,7 @@ def _losses(explanation: Explanation) -> Table:
     )
 
 
-def _kept(curve: list[Evaluation], best_step: int) -> Evaluation:
+def _kept(curve: list[Losses], best_step: int) -> Losses:
     return min(curve, key=lambda each: abs(each.step - best_step))
 
 

@@ -16,6 +16,7 @@ from schemas.events import (
     Deletion,
     Event,
     Feedback,
+    FineTuneRequest,
     InputPosition,
     LabelledEvent,
     ListingEvent,
@@ -81,6 +82,7 @@ EVENTS: list[Event] = [
         epoch=3,
     ),
     TrainerClaim(epoch=3, trainer="host:1", claimed_at=NOON),
+    FineTuneRequest(request_id="r1", why="a new city", requested_at=NOON),
 ]
 every_event = pytest.mark.parametrize("event", EVENTS, ids=lambda event: type(event).__name__)
 

@@ -15,6 +15,7 @@ from schemas.events import (
     Deletion,
     Event,
     Feedback,
+    FineTuneRequest,
     InputPosition,
     LabelledEvent,
     ListingEvent,
@@ -63,7 +64,7 @@ def test_what_travels_where() -> None:
         Topic.REVIEW: (ReviewRequest,),
         Topic.LABELLED: (LabelledEvent, Feedback),
         Topic.DELETIONS: (Deletion,),
-        Topic.RELEASES: (ReleaseAnnouncement, TrainerClaim),
+        Topic.RELEASES: (ReleaseAnnouncement, TrainerClaim, FineTuneRequest),
         Topic.DEAD: (),
     } == {spec.topic: spec.events for spec in TOPICS}
 
@@ -78,8 +79,9 @@ def test_schema_names_are_distinct() -> None:
 def test_releases_are_compacted_into_one_partition() -> None:
     """Every worker reads all announcements in one order, and the last of a channel is never lost."""
     spec = SPECS[Topic.RELEASES]
+    key = "channel; of claims 'trainer', of requests to fine-tune 'fine-tune'"
 
-    assert (spec.compacted, spec.partitions, spec.key) == (True, 1, "channel; of claims 'trainer'")
+    assert (spec.compacted, spec.partitions, spec.key) == (True, 1, key)
 
 
 def test_only_releases_are_compacted() -> None:

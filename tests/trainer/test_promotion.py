@@ -19,6 +19,8 @@ from tests.releases import tiny_release
 from tests.trainer.labels import labelled, records
 from trainer.contest import Contest
 from trainer.database import Database
+from trainer.drift import Drift
+from trainer.finetuning.slow_path import SlowPath
 from trainer.following import Following
 from trainer.learning import Learning
 from trainer.live import Releases
@@ -85,7 +87,20 @@ class Desk:
             self.publishing,
             self.following,
             self.learning,
+            self._slow_path(releases),
             self.metrics,
+        )
+
+    def _slow_path(self, releases: Releases) -> SlowPath:
+        return SlowPath(
+            self.settings,
+            self.database,
+            self.learning,
+            releases,
+            Drift(self.database, self.metrics),
+            lambda: None,
+            self.metrics,
+            "INFO",
         )
 
     def close(self) -> None:

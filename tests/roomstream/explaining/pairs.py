@@ -3,11 +3,11 @@
 import msgspec
 
 from artefacts.manifest import (
-    Evaluation,
     Figure,
     FineTuning,
     GateResult,
     Lineage,
+    Losses,
     Manifest,
     Quality,
 )
@@ -58,9 +58,9 @@ def pair(store: Store) -> tuple[Manifest, Manifest]:
             validated_on=200,
             seed=1,
             curve=[
-                Evaluation(0, 0.9, 0.88),
-                Evaluation(100, 0.5, 0.61),
-                Evaluation(200, 0.3, 0.66),
+                Losses(0, 0.9, 0.88),
+                Losses(100, 0.5, 0.61),
+                Losses(200, 0.3, 0.66),
             ],
             best_step=100,
             stopped="overfitting",

@@ -1,0 +1,106 @@
+"""`roomstream finetune`: how the encoder was fine-tuned, and asking for it."""
+
+import uuid
+from contextlib import closing
+from datetime import UTC, datetime
+from typing import Annotated
+
+import msgspec
+import typer
+
+from artefacts.manifest import WEIGHTS, Manifest
+from artefacts.store import Store
+from roomstream.commands.output import Json, moment, out, print_json, print_table, tell
+from roomstream.options import with_settings
+from runtime.announcements import Announcements, request_fine_tuning
+from runtime.permissions import Access, permitted, reading
+from runtime.settings import KafkaSettings, SharedSettings
+from schemas.events import FineTuneRequest
+from schemas.topics import Topic
+
+_READ_SECONDS = 30
+
+
+@with_settings(KafkaSettings, SharedSettings)
+def finetune(
+    kafka: KafkaSettings,
+    shared: SharedSettings,
+    now: Annotated[bool, typer.Option("--now", help="Ask the trainer to begin now.")] = False,
+    why: Annotated[
+        str, typer.Option(max=500, help="The reason, for those who ask later.")
+    ] = "an operator asked",
+    as_json: Json = False,
+) -> None:
+    """
+    Show when the encoder was fine-tuned and how it went, or ask the trainer to do it now.
+
+    The trainer does it by itself too, after --finetune-every-labels labels. Where it stands meanwhile is
+    in its log and metrics (roomstream_trainer_finetune_step).
+    """
+    if now:
+        _ask(kafka, shared, why, as_json)
+    else:
+        _show(kafka, shared, as_json)
+
+
+def _ask(kafka: KafkaSettings, shared: SharedSettings, why: str, as_json: bool) -> None:
+    request = FineTuneRequest(request_id=uuid.uuid4().hex, why=why, requested_at=datetime.now(UTC))
+    access = Access("this command", {Topic.RELEASES: ("Write",)})
+    with permitted(kafka, shared.topic_prefix, access):
+        request_fine_tuning(kafka, shared.topic_prefix, request)
+    tell(
+        as_json,
+        msgspec.to_builtins(request),
+        "The trainer is asked to fine-tune its encoder. If it runs, is not at it already and nobody has "
+        "pinned the live release, it begins within a second; its log says what comes of it.",
+    )
+
+
+def _show(kafka: KafkaSettings, shared: SharedSettings, as_json: bool) -> None:
+    with (
+        permitted(kafka, shared.topic_prefix, reading(Topic.RELEASES)),
+        closing(Announcements(kafka, shared.topic_prefix)) as announcements,
+    ):
+        live = announcements.read_all(_READ_SECONDS).get("live")
+        request = announcements.request
+    store = Store(shared.store)
+    manifests = [store.manifest(release) for release in store.releases()]
+    tuned = [manifest for manifest in manifests if manifest.fine_tuning]
+    known = [manifest for manifest in manifests if live and manifest.release == live.release]
+    possible = any(WEIGHTS in manifest.blobs for manifest in known)
+    if as_json:
+        print_json(
+            {
+                "live": live.release if live else None,
+                "possible": possible,
+                "request": msgspec.to_builtins(request),
+                "fine_tuned": [
+                    {"release": each.release, **msgspec.to_builtins(each.fine_tuning)}
+                    for each in tuned
+                ],
+            }
+        )
+        return
+    print_table(("release", "why", "listings", "best step", "log loss of others"), _rows(tuned))
+    if not tuned:
+        out.print("No release of the store has a fine-tuned encoder yet.")
+    if known and not possible:
+        out.print(
+            f"The live release has no {WEIGHTS}: its encoder cannot be fine-tuned. Import the base model "
+            "again with 'roomstream base import --replace'.",
+            soft_wrap=True,
+        )
+    if request:
+        text = f"Last asked for at {moment(request.requested_at)}: {request.why}"
+        out.print(text, markup=False, soft_wrap=True)
+
+
+def _rows(tuned: list[Manifest]) -> list[tuple[object, ...]]:
+    rows: list[tuple[object, ...]] = []
+    for manifest in tuned:
+        if figures := manifest.fine_tuning:
+            first, best = figures.curve[0], min(each.validation for each in figures.curve)
+            losses = f"{first.validation:.3f} to {best:.3f}"
+            step = f"{figures.best_step:,}"
+            rows.append((manifest.release, figures.why, f"{figures.examples:,}", step, losses))
+    return rows

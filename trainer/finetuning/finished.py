@@ -1,0 +1,59 @@
+"""A fine-tuned encoder, and what it makes of every listing that is kept by now."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from artefacts.graphs import Floats
+from artefacts.manifest import ENCODER, WEIGHTS, Blob
+from trainer.database import Database, Items
+from trainer.finetuning.job import JobFolder
+from trainer.live import LiveRelease, Releases
+
+
+class Finished:
+    """
+    What came of a job.
+
+    Args:
+        folder: The job's, which is done.
+        releases: Keeps the encoder in memory.
+        threads: Of one inference.
+    """
+
+    def __init__(self, folder: JobFolder, releases: Releases, threads: int) -> None:
+        result, listings = folder.result(), folder.listings()
+        self.figures = result.figures
+        self.parts = {ENCODER: result.encoder, WEIGHTS: result.weights}
+        self._encoder = releases.encoders.get(
+            Blob.of(result.encoder), lambda _: result.encoder, threads
+        )
+        keys = zip(listings.ids, listings.seqs, strict=True)
+        self._features: dict[tuple[str, int], Floats] = dict(
+            zip(keys, result.features, strict=True)
+        )
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether all features are finite numbers."""
+        return all(np.isfinite(row).all() for row in self._features.values())
+
+    def encode_some(self, database: Database, live: LiveRelease, most: int) -> bool:
+        """
+        Encode listings that came since the job began.
+
+        Returns:
+            Whether none is left.
+        """
+        kept = database.item_seqs().items()
+        missing = [(listing, seq) for listing, seq in kept if (listing, seq) not in self._features]
+        if missing:
+            items = database.items_of([listing for listing, _ in missing[:most]])
+            rows = self._encoder.of_tokens(live.classifier.tokenise(items.texts))
+            self._features.update(zip(missing[:most], rows, strict=True))
+        return len(missing) <= most
+
+    def seen(self, items: Items, seqs: dict[str, int]) -> Items:
+        """Kept listings as this encoder sees them; `seqs` are the numbers of their labels."""
+        rows = [self._features[listing, seqs[listing]] for listing in items.ids]
+        return replace(items, features=np.stack(rows)) if rows else items

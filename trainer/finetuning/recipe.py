@@ -1,0 +1,268 @@
+"""How a DistilBERT is fine-tuned on the replay buffer: the training loop, without files and processes."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.nn import functional
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from artefacts.graphs import padded
+from artefacts.manifest import Losses
+from schemas.errors import RoomstreamError
+from trainer.encoders import PooledEncoder
+from trainer.finetuning.job import Listings
+
+BATCH = 32
+ENCODER_RATE, HEAD_RATE = 1e-4, 1e-3
+WARM_UP_STEPS = 60
+CLIP = 1.0
+DARK_WEIGHT = 0.1
+EVALUATIONS = 10
+_POOL_BATCHES = 8
+
+
+class Classifier(torch.nn.Module):
+    """
+    An encoder with a linear head, which begins at zero: every class has the same score.
+
+    Features of length 1 are stretched, so that each has about the variance 1: else a head that begins at
+    zero takes longer to learn than the encoder to forget. Measured on 800 Dublin listings with LDA on the
+    features (accuracy / macro-F1), 2,000 learned, one seed: frozen MiniLM .828/.621; 150 steps without
+    stretching .806/.602; 150 steps as here .839/.669, in 63 s of processor time.
+    """
+
+    def __init__(self, encoder: PooledEncoder, classes: int) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.head = torch.nn.Linear(encoder.model.config.dim, classes)
+        torch.nn.init.zeros_(self.head.weight)
+        torch.nn.init.zeros_(self.head.bias)
+        self._stretch = encoder.model.config.dim**0.5 if encoder.pooling == "mean" else 1.0
+
+    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+        """Score int64 (batch, sequence) twice: float32 (batch, classes)."""
+        return self.scores(self.encoder(input_ids, attention_mask))
+
+    def scores(self, features: torch.Tensor) -> torch.Tensor:
+        """Score features, float32 (batch, dim): float32 (batch, classes)."""
+        logits: torch.Tensor = self.head(features * self._stretch)
+        return logits
+
+
+class Training:
+    """
+    One run, a mini-batch at a time.
+
+    AdamW, with a warm-up of the head alone, then of the encoder, and linear decay. Classes are drawn
+    half balanced (as often as the square root of their count in the stream). To the cross-entropy it
+    adds how far the logits moved from those that were stored when a listing was met, so that what the
+    stream taught and the buffer no longer holds stays (Buzzega et al. 2020, "Dark Experience for General
+    Continual Learning"); classes that had no example then are masked. What counts are the running means
+    of the weights, at the evaluation with the least validation loss.
+
+    Chance is drawn from seed and step alone, so that a run that resumes from `state` ends in the same
+    weights as one that never stopped.
+
+    Args:
+        encoder: Where it starts; it is trained in place.
+        listings: Those with a label, one at least that validates and one that does not.
+        counts: How many labels of each class the stream had.
+        steps: The most mini-batches.
+        seed: Of the draws and of dropout.
+    """
+
+    def __init__(
+        self,
+        encoder: PooledEncoder,
+        listings: Listings,
+        counts: Sequence[int],
+        steps: int,
+        seed: int,
+    ) -> None:
+        self._listings = listings
+        self._steps = steps
+        self._seed = seed
+        trained = (listings.labels >= 0) & ~listings.validation
+        self._rows = np.flatnonzero(trained)
+        self._validation = np.flatnonzero((listings.labels >= 0) & listings.validation)
+        self._chances = half_balanced(listings.labels[self._rows], counts)
+        self._model = Classifier(encoder, len(counts))
+        horizon = max(1.0, steps / EVALUATIONS)
+        self._mean = AveragedModel(
+            self._model,
+            multi_avg_fn=get_ema_multi_avg_fn(1 - 1 / horizon),  # type: ignore[no-untyped-call]
+        )
+        self._optimizer = torch.optim.AdamW(
+            [
+                {"params": self._model.encoder.parameters()},
+                {"params": self._model.head.parameters()},
+            ]
+        )
+        self.step = 0
+        self.curve: list[Losses] = []
+        self._losses: list[float] = []
+        self._best: dict[str, torch.Tensor] = {}
+        self.best_step = 0
+
+    @property
+    def stopped(self) -> str:
+        """Why it has ended: `all steps` or `overfitting`; empty while it has not."""
+        if overfits(self.curve):
+            return "overfitting"
+        return "all steps" if self.step >= self._steps else ""
+
+    @property
+    def examples(self) -> tuple[int, int]:
+        """How many listings it is trained on, and how many validate."""
+        return len(self._rows), len(self._validation)
+
+    def advance(self) -> None:
+        """Learn a mini-batch, and evaluate where it is time."""
+        torch.manual_seed(self._seed * 1_000_003 + self.step)
+        rows = self._rows[self._drawn(self.step)]
+        self._losses.append(self._learn(rows))
+        self._mean.update_parameters(self._model)
+        self.step += 1
+        if self.step % math.ceil(self._steps / EVALUATIONS) == 0 or self.step == self._steps:
+            self._evaluate()
+
+    def best(self) -> PooledEncoder:
+        """The encoder of the best evaluation."""
+        model = self._mean.module
+        assert isinstance(model, Classifier), "this is a bug: it is a copy of ours"
+        model.load_state_dict(self._best)
+        return model.eval().encoder
+
+    def state(self) -> dict[str, Any]:
+        """Everything that is needed to resume, as `torch.save` writes it."""
+        return {
+            "model": self._model.state_dict(),
+            "mean": self._mean.state_dict(),
+            "optimizer": self._optimizer.state_dict(),
+            "step": self.step,
+            "losses": self._losses,
+            "curve": [(each.step, each.training, each.validation) for each in self.curve],
+            "best": self._best,
+            "best_step": self.best_step,
+        }
+
+    def resume(self, state: dict[str, Any]) -> None:
+        """Go on from `state`."""
+        self._model.load_state_dict(state["model"])
+        self._mean.load_state_dict(state["mean"])
+        self._optimizer.load_state_dict(state["optimizer"])
+        self.step, self._losses = state["step"], state["losses"]
+        self.curve = [Losses(*each) for each in state["curve"]]
+        self._best, self.best_step = state["best"], state["best_step"]
+
+    def _learn(self, rows: NDArray[np.int64]) -> float:
+        """Take one step on these listings; the cross-entropy before it."""
+        for group, rate in zip(
+            self._optimizer.param_groups, rates(self.step, self._steps), strict=True
+        ):
+            group["lr"] = rate
+        self._model.train()
+        ids, mask = _padded(self._listings, rows)
+        with torch.set_grad_enabled(self.step >= warm_up_steps(self._steps)):
+            features = self._model.encoder(ids, mask)  # (batch, dim)
+        logits = self._model.scores(features)  # (batch, classes)
+        loss = functional.cross_entropy(logits, torch.from_numpy(self._listings.labels[rows]))
+        stored = torch.from_numpy(self._listings.stored[rows])
+        (loss + DARK_WEIGHT * dark_loss(logits, stored)).backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(self._model.parameters(), CLIP)
+        self._optimizer.step()
+        self._optimizer.zero_grad()
+        return float(loss.detach())
+
+    def _drawn(self, step: int) -> NDArray[np.int64]:
+        """Places of one mini-batch: of a pool drawn at random, those of similar length."""
+        pool, place = divmod(step, _POOL_BATCHES)
+        chance = np.random.default_rng([self._seed, pool])
+        drawn = chance.choice(len(self._rows), BATCH * _POOL_BATCHES, p=self._chances)
+        lengths = np.array([len(self._listings.tokens[row]) for row in self._rows[drawn]])
+        batches = drawn[np.argsort(lengths, kind="stable")].reshape(_POOL_BATCHES, BATCH)
+        batch: NDArray[np.int64] = batches[chance.permutation(_POOL_BATCHES)[place]]
+        return batch
+
+    def _evaluate(self) -> None:
+        model = self._mean.module.eval()
+        total = 0.0
+        with torch.no_grad():
+            for start in range(0, len(self._validation), BATCH):
+                rows = self._validation[start : start + BATCH]
+                labels = torch.from_numpy(self._listings.labels[rows])
+                logits = model(*_padded(self._listings, rows))
+                total += float(functional.cross_entropy(logits, labels, reduction="sum"))
+        validation = total / len(self._validation)
+        training = sum(self._losses) / len(self._losses)
+        if not math.isfinite(training + validation):
+            raise RoomstreamError(
+                f"Fine-tuning diverged: after {self.step} steps the loss is {training}. The live encoder "
+                "stays."
+            )
+        if validation < min((each.validation for each in self.curve), default=math.inf):
+            self._best = {name: value.clone() for name, value in model.state_dict().items()}
+            self.best_step = self.step
+        self.curve.append(Losses(self.step, training, validation))
+        self._losses = []
+
+
+def half_balanced(labels: NDArray[np.int64], counts: Sequence[int]) -> NDArray[np.float64]:
+    """
+    How likely each example is drawn: a class comes as often as the square root of its count.
+
+    Args:
+        labels: The class of each example.
+        counts: How many labels of each class the stream had; at least one where it has examples.
+    """
+    kept = np.bincount(labels, minlength=len(counts))
+    weights = np.sqrt(np.maximum(counts, 1)) / np.maximum(kept, 1)
+    chances: NDArray[np.float64] = weights[labels] / weights[labels].sum()
+    return chances
+
+
+def dark_loss(logits: torch.Tensor, stored: torch.Tensor) -> torch.Tensor:
+    """
+    Mean squared distance of logits (batch, classes) from stored ones, not a number where unknown.
+
+    Each row is compared from the mean of its known classes: softmax does not see a constant.
+    """
+    known = ~stored.isnan()
+    if not known.any():
+        return logits.new_zeros(())
+    count = known.sum(dim=1, keepdim=True).clamp(min=1)
+    difference = torch.where(known, logits - stored.nan_to_num(), 0)
+    centred = difference - difference.sum(dim=1, keepdim=True) / count
+    return (centred[known] ** 2).mean()
+
+
+def warm_up_steps(steps: int) -> int:
+    """How long the head learns alone, and then how long the encoder's rate rises."""
+    return min(WARM_UP_STEPS, steps // 5)
+
+
+def rates(step: int, steps: int) -> tuple[float, float]:
+    """The learning rates of encoder and head at a step of so many: 0 for the encoder in warm-up."""
+    warm = warm_up_steps(steps)
+    left = 1 - step / steps
+    risen = min(1.0, (step - warm + 1) / max(1, warm)) if step >= warm else 0.0
+    return ENCODER_RATE * risen * left, HEAD_RATE * left
+
+
+def overfits(curve: Sequence[Losses]) -> bool:
+    """Whether the training loss fell and the validation loss rose at both of the last two evaluations."""
+    if len(curve) < 3:
+        return False
+    return all(
+        after.training < before.training and after.validation > before.validation
+        for before, after in zip(curve[-3:-1], curve[-2:], strict=True)
+    )
+
+
+def _padded(listings: Listings, rows: NDArray[np.int64]) -> tuple[torch.Tensor, torch.Tensor]:
+    ids, mask = padded([listings.tokens[row] for row in rows])
+    return torch.from_numpy(ids), torch.from_numpy(mask)
