@@ -6,9 +6,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import torch
-import transformers
-
 from bench.learning import streams
 from bench.learning.bases import tuned
 from bench.learning.encoding import RememberingEncoders
@@ -17,7 +14,6 @@ from bench.learning.results import Result, result
 from bench.learning.scores import scores
 from bench.learning.streams import Size, Stream
 from bench.learning.table import METHODS
-from runtime.logs import configure_logs
 from runtime.settings import KafkaSettings
 
 
@@ -99,9 +95,6 @@ def run_job(plan: Plan, group: int, seed: int, tell: Tell) -> None:
         seed: Of everything random.
         tell: Takes the news.
     """
-    configure_logs("bench", "ERROR")
-    transformers.logging.disable_progress_bar()
-    torch.set_num_threads(1)
     with tempfile.TemporaryDirectory(prefix="roomstream-learning-") as folder:
         kafka = KafkaSettings(bootstrap_servers=plan.servers)
         encoders = RememberingEncoders(time.process_time)

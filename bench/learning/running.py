@@ -7,12 +7,15 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from queue import Empty, Queue
 
+import torch
+import transformers
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from bench.learning.job import Doing, LeftOut, News, Plan, jobs, run_job
 from bench.learning.results import Result
 from bench.learning.table import METHODS
+from runtime.logs import configure_logs
 
 _ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
@@ -48,8 +51,7 @@ def run_all(plan: Plan, seeds: Sequence[int], processes: int) -> tuple[list[Resu
     ):
         news: Queue[News] = manager.Queue()
         futures = [
-            pool.submit(run_job, plan, group, seed, news.put)
-            for group, seed in jobs(len(streams), seeds)
+            pool.submit(_work, plan, group, seed, news) for group, seed in jobs(len(streams), seeds)
         ]
         for each in _until_done(news, futures):
             view.show(each)
@@ -58,6 +60,14 @@ def run_all(plan: Plan, seeds: Sequence[int], processes: int) -> tuple[list[Resu
             elif isinstance(each, LeftOut):
                 left_out.append(each)
     return found, left_out
+
+
+def _work(plan: Plan, group: int, seed: int, news: "Queue[News]") -> None:
+    """A job, in a process of its own."""
+    configure_logs("bench", "ERROR")
+    transformers.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    torch.set_num_threads(1)
+    run_job(plan, group, seed, news.put)
 
 
 def _until_done(news: "Queue[News]", futures: Sequence["Future[None]"]) -> Iterator[News]:
