@@ -101,8 +101,8 @@ def measure(given: argparse.Namespace) -> None:
         "minutes": round((time.time() - started) / 60, 1),
         **machine("onnxruntime", "torch", "transformers", "scikit-learn"),
     }
-    full = not (given.quick or given.stream or given.csv) and methods == tuple(METHODS)
-    docs = given.docs or (Path("docs") if full and not left_out else None)
+    part = given.quick or given.stream or given.csv or methods != tuple(METHODS)
+    docs = given.docs or (None if part else Path("docs"))
     pictures = draw(results, docs / "learning") if docs else {}
     text = page(
         results, left_out, about, {name: f"learning/{file}" for name, file in pictures.items()}

@@ -24,7 +24,8 @@ Written by `make bench-learning`; do not edit. Titles of real listings of Inside
 to room type; hosts of the test are in no training row. roomstream's rows run through the trainer's own
 code, fed by files: a tenth of the labels is held out to judge releases by, candidates pass its gates, and
 what answers is the release that is live. Every way but the bounds begins with the same encoder, tuned on
-the beginning of the stream only: New York, Barcelona, or the first snapshot.
+the beginning of the stream only: the rows of New York, of Barcelona, or of the first snapshot. Naive
+fine-tuning goes on from there too; joint fine-tuning begins with the model as it came.
 
 Figures are percentages: the mean over seeds ± the standard deviation. *Accuracy* and *macro-F1* (over
 the classes that a city has) are means over the cities of the test, at the end of the stream. *Average

@@ -159,11 +159,12 @@ def sharp_drift(data: Path, size: Size, seed: int) -> Stream:
 
 
 def by_time(data: Path, size: Size, seed: int) -> Stream:
-    """The snapshots of a city, oldest first, with as many rows in all as three cities have."""
+    """The snapshots of a city, oldest first, with as many rows in all as one and a half cities have."""
     groups: dict[str, list[Row]] = {}
     for row in listings(data, SNAPSHOTS_OF, by_snapshot=True):
         groups.setdefault(row.part, []).append(row)
-    smaller = replace(size, rows=3 * size.rows // len(groups), test=3 * size.test // len(groups))
+    rows, test = (3 * count // (2 * len(groups)) for count in (size.rows, size.test))
+    smaller = replace(size, rows=rows, test=test)
     return in_turn("time", [groups[name] for name in sorted(groups)], smaller, seed)
 
 
@@ -171,17 +172,18 @@ def standard(data: Path, size: Size, seed: int) -> list[tuple[Stream, ...]]:
     """
     The streams of `make bench-learning`, those of the same rows together.
 
+    Class burst, shuffled and noise take half of the rows: all of it has to end within an hour.
+
     Raises:
         ConfigurationError: A file is missing.
     """
     groups = [listings(data, name) for name in CITIES]
-    cities = in_turn("cities in turn", groups, size, seed)
-    half = replace(size, rows=size.rows // 2)
-    mixed = shuffled(in_turn("shuffled", groups, half, seed), half, seed)
+    half = in_turn("half", groups, replace(size, rows=size.rows // 2), seed)
+    mixed = shuffled(half, size, seed)
     return [
-        (cities, class_burst(cities)),
-        (mixed, noisy(mixed, seed)),
+        (in_turn("cities in turn", groups, size, seed),),
         (sharp_drift(data, size, seed),),
+        (class_burst(half), mixed, noisy(mixed, seed)),
         (by_time(data, size, seed),),
     ]
 
