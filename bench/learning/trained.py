@@ -83,6 +83,8 @@ class Trained:
             self.cost.cpu_seconds += watch.cpu_seconds
             if not self._unreleased:
                 self.cost.waits.append(watch.wall_seconds)
+        self.cost.announced = self._releases_that_were("announced")
+        self.cost.refused = self._releases_that_were("refused")
 
     def predict(self, texts: Sequence[str]) -> list[str]:
         """Label each text."""
@@ -93,12 +95,12 @@ class Trained:
         self._offset += len(batch)
         self._unreleased += len(batch)
         if (last or self._unreleased >= RELEASE_EVERY) and self._publishing.due(self._live):
-            live = self._publishing.run(self._learning.learner, self._live)
-            if live is self._live:
-                self.cost.refused += 1
-            else:
-                self.cost.announced += 1
-            self._live, self._unreleased = live, 0
+            self._live = self._publishing.run(self._learning.learner, self._live)
+            self._unreleased = 0
+
+    def _releases_that_were(self, outcome: str) -> int:
+        name = "roomstream_trainer_releases_total"
+        return int(self._metrics.registry.get_sample_value(name, {"outcome": outcome}) or 0)
 
     def _record(self, row: Row, place: int) -> Record:
         offset = self._offset + place
