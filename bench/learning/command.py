@@ -1,0 +1,119 @@
+"""
+How well the trainer learns a stream of labels, and what it forgets, beside what people use today.
+
+    make bench-learning
+    make bench-learning ARGS="--quick --report learning.json"
+    make bench-learning ARGS="--data DIR --stream a,b,c --seeds 1 --report learning.json"
+    make bench-learning ARGS="--csv tasks.csv --model distilbert-base-uncased"
+"""
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+import time
+from dataclasses import asdict
+from pathlib import Path
+
+import msgspec
+from rich.console import Console
+
+from bench.learning.job import Plan
+from bench.learning.pictures import draw
+from bench.learning.report import page
+from bench.learning.running import run_all
+from bench.learning.streams import Size
+from bench.learning.table import METHODS
+from bench.machine import machine
+from roomstream.brokers import EmbeddedBroker
+from schemas.errors import RoomstreamError
+from trainer.sources import MINILM
+
+QUICK = 1 / 15
+"""The share of the rows that --quick takes."""
+
+
+def arguments() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        prog="make bench-learning",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("--data", type=Path, default=Path("../shared/data/listings"), help="a folder of CSV files")
+    add("--stream", help="files of it in turn, such as nyc,dublin; else the standard streams")
+    add("--csv", type=Path, help="a CSV with text,label,task,split instead; tasks come in turn")
+    add("--seeds", type=int, default=3, help="how often everything is repeated (3)")
+    add("--quick", action="store_true", help="one seed and few rows: shows that it runs")
+    add("--rows", type=int, default=Size.rows, help=f"of each city or task ({Size.rows:,})")
+    add("--test", type=int, default=Size.test, help=f"test rows of each ({Size.test:,})")
+    add("--methods", default=",".join(METHODS), help=f"some of {', '.join(METHODS)}")
+    add("--model", default=MINILM, help="as for 'roomstream base import'")
+    add("--minutes", type=float, default=58, help="what is not done by then is left out (58)")
+    cores = len(os.sched_getaffinity(0))
+    add("--processes", type=int, default=cores, help=f"of one thread each ({cores})")
+    add("--report", type=Path, help="write all figures to this file, as JSON")
+    add("--docs", type=Path, help="write the page and pictures here; a full run writes to docs/")
+    kept = Path(tempfile.gettempdir()) / "roomstream-bench-learning"
+    add("--kept", type=Path, default=kept, help="where tuned encoders are kept for the next run")
+    given = parser.parse_args()
+    if unknown := set(given.methods.split(",")) - set(METHODS):
+        parser.error(f"--methods: there is no {', '.join(sorted(unknown))}")
+    return given
+
+
+def main() -> None:
+    """Run, print the page, and write what was asked for."""
+    given = arguments()
+    try:
+        measure(given)
+    except RoomstreamError as error:
+        Console(stderr=True, soft_wrap=True).print(str(error), markup=False, highlight=False)
+        sys.exit(error.exit_code)
+
+
+def measure(given: argparse.Namespace) -> None:
+    """Run what the command line asks for."""
+    size = Size(given.rows, given.test, QUICK if given.quick else 1.0)
+    seeds = range(1 if given.quick else given.seeds)
+    methods = tuple(name for name in METHODS if name in given.methods.split(","))
+    started = time.time()
+    with EmbeddedBroker() as broker:
+        plan = Plan(
+            data=given.data,
+            files=tuple(given.stream.split(",")) if given.stream else (),
+            csv=given.csv,
+            size=size,
+            methods=methods,
+            source=given.model,
+            servers=broker.bootstrap_servers,
+            kept=given.kept,
+            deadline=started + 60 * given.minutes,
+        )
+        results, left_out = run_all(plan, seeds, given.processes)
+    about = {
+        "model": given.model,
+        "seeds": len(seeds),
+        "rows": size.of(size.rows),
+        "test rows": size.of(size.test),
+        "minutes": round((time.time() - started) / 60, 1),
+        **machine("onnxruntime", "torch", "transformers", "scikit-learn"),
+    }
+    part = given.quick or given.stream or given.csv or methods != tuple(METHODS)
+    docs = given.docs or (None if part else Path("docs"))
+    pictures = draw(results, docs / "learning") if docs else {}
+    text = page(
+        results, left_out, about, {name: f"learning/{file}" for name, file in pictures.items()}
+    )
+    if docs:
+        (docs / "learning.md").write_text(text)
+    Console(soft_wrap=True, highlight=False).print(text, markup=False)
+    if given.report:
+        report = {
+            "about": about,
+            "results": msgspec.to_builtins(results),
+            "left_out": [asdict(each) for each in left_out],
+        }
+        given.report.write_text(json.dumps(report, indent=2) + "\n")

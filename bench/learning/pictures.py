@@ -1,0 +1,65 @@
+"""Pictures of the streams: accuracy after each phase."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib as mpl
+from matplotlib.figure import Figure
+
+from bench.learning.results import Result, Spread, of
+from bench.learning.table import METHODS
+
+
+def draw(results: Sequence[Result], folder: Path) -> dict[str, str]:
+    """
+    Draw an SVG for each stream; the same figures give the same bytes.
+
+    Args:
+        results: What was found.
+        folder: Where they are written.
+
+    Returns:
+        The name of each stream's file.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    names = {}
+    for stream in dict.fromkeys(each.stream for each in results):
+        names[stream] = re.sub(r"[^a-z0-9]+", "-", stream.lower()).strip("-") + ".svg"
+        with mpl.rc_context({"svg.hashsalt": stream, "svg.fonttype": "none"}):
+            _figure(results, stream).savefig(
+                folder / names[stream], metadata={"Date": None}, bbox_inches="tight"
+            )
+    return names
+
+
+def _figure(results: Sequence[Result], stream: str) -> Figure:
+    """Lines for what learns phase by phase, with the spread; a level line for what learns at once."""
+    figure = Figure(figsize=(8, 4))
+    axes = figure.subplots()
+    phases: list[str] = []
+    for number, (name, entry) in enumerate(METHODS.items()):
+        found = of(results, stream, name)
+        if not found:
+            continue
+        spreads = [
+            spread
+            for figures in zip(*(each.scores.accuracies for each in found), strict=True)
+            if (spread := Spread.of(figures))
+        ]
+        means = [100 * spread.mean for spread in spreads]
+        if len(means) == 1:
+            axes.axhline(means[0], color=f"C{number}", linestyle="--", label=entry.title)
+        else:
+            phases = found[0].phases
+            deviations = [100 * (spread.deviation or 0.0) for spread in spreads]
+            axes.errorbar(
+                range(len(means)), means, deviations,
+                color=f"C{number}", marker="o", capsize=3, label=entry.title,
+            )  # fmt: skip
+    axes.set_xticks(range(len(phases)), phases)
+    axes.set_ylabel("accuracy on the whole test, %")
+    axes.set_title(stream)
+    axes.grid(alpha=0.3)
+    axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
+    return figure

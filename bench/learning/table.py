@@ -1,0 +1,62 @@
+"""The rows of the table: what is compared, and where it says nothing."""
+
+from dataclasses import dataclass
+
+from bench.learning.finetuned import Joint, Naive
+from bench.learning.methods import Maker
+from bench.learning.streams import Stream
+from bench.learning.tfidf import OnePass, Refitted
+from bench.learning.trained import Trained
+from trainer.learners import LEARNERS
+
+
+@dataclass(frozen=True)
+class Entry:
+    """
+    A row of the table.
+
+    Attributes:
+        title: What the report calls it.
+        make: Makes it.
+        only: The only streams it is for; none: all.
+        not_for: Streams where it says nothing new.
+    """
+
+    title: str
+    make: Maker
+    only: frozenset[str] = frozenset()
+    not_for: frozenset[str] = frozenset()
+
+    def is_for(self, stream: Stream) -> bool:
+        """Whether it is run on a stream."""
+        return stream.name in (self.only or {stream.name}) - self.not_for
+
+
+_TRAINERS = {"slda": "frozen encoder + SLDA", "mixture": "mixture only"}
+_SHUFFLED = frozenset({"shuffled", "noise"})
+
+METHODS: dict[str, Entry] = {
+    **{
+        learner: Entry(title, lambda run, learner=learner: Trained(run, learner))  # type: ignore[misc]
+        for learner, title in _TRAINERS.items()
+        if learner in LEARNERS
+    },
+    "tfidf-sgd": Entry("TF-IDF + SGD, one pass", OnePass),
+    "tfidf": Entry("TF-IDF, refitted on everything", Refitted),
+    "joint": Entry("joint fine-tuning (bound)", Joint, not_for=frozenset({"noise"})),
+    "joint-ngrams": Entry(
+        "joint fine-tuning + n-grams",
+        lambda run: Joint(run, with_ngrams=True),
+        not_for=frozenset({"noise"}),
+    ),
+    "alone": Entry(
+        "fine-tuning on the new data alone",
+        lambda run: Joint(run, last_alone=True),
+        only=frozenset({"sharp drift"}),
+    ),
+    "naive": Entry("naive fine-tuning", Naive, not_for=_SHUFFLED),
+}
+"""
+By name, in the order in which they run. Naive fine-tuning on shuffled rows is joint fine-tuning, and a
+bound with wrong labels is none.
+"""

@@ -1,0 +1,133 @@
+"""roomstream's trainer, fed by files: its own learning, gates and releases."""
+
+import tempfile
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from artefacts.store import Store
+from bench.learning.bases import MAX_LENGTH
+from bench.learning.methods import Cost, Run, Watch
+from bench.learning.rows import Row
+from roomstream.listings import Listing, labelled_event
+from runtime.records import Record
+from runtime.settings import SharedSettings, load
+from runtime.topics import create_topics
+from schemas.codec import encode
+from schemas.events import ReleaseAnnouncement
+from schemas.topics import Topic
+from trainer.base_import import import_base
+from trainer.database import Database
+from trainer.learning import Learning
+from trainer.live import LiveRelease, Releases
+from trainer.metrics import TrainerMetrics
+from trainer.publishing import Publishing
+from trainer.settings import TrainerSettings
+
+MINI_BATCH = 64
+RELEASE_EVERY = 512
+"""Labels between two candidates; a deployment counts seconds instead."""
+
+
+class Trained:
+    """
+    A trainer with some learner; what answers is the live release, as in a worker.
+
+    Args:
+        run: What is learned.
+        learner: As TRAINER_LEARNER has it.
+    """
+
+    at_once = False
+
+    def __init__(self, run: Run, learner: str) -> None:
+        self._run = run
+        self._folder = Path(tempfile.mkdtemp(dir=run.bench.folder))
+        self._settings = load(
+            TrainerSettings,
+            learner=learner,
+            database=self._folder / "trainer.sqlite",
+            release_interval_seconds=0,
+        )
+        shared = load(
+            SharedSettings,
+            store=f"file://{self._folder / 'store'}",
+            cache=self._folder / "cache",
+            topic_prefix=f"{self._folder.name}.",
+        )
+        create_topics(run.bench.kafka, shared.topic_prefix, partitions=1, replication_factor=1)
+        self._prefix = shared.topic_prefix
+        self._releases = Releases(shared.cache, threads=1)
+        self._releases.encoders = run.bench.encoders
+        self._live = self._base(shared)
+        self._database = Database(self._settings.database)
+        self._metrics = TrainerMetrics()
+        self._learning = Learning(
+            self._database, self._settings, self._prefix, self._live, _refuse, self._metrics
+        )
+        self._publishing = Publishing(
+            run.bench.kafka, shared, self._settings, self._database, self._releases,
+            self._metrics, 1,
+        )  # fmt: skip
+        self._offset = self._unreleased = 0
+        self.cost = Cost()
+
+    def learn(self, rows: Sequence[Row]) -> None:
+        """Feed a phase in mini-batches, with a candidate now and then, and one at its end."""
+        for start in range(0, len(rows), MINI_BATCH):
+            batch = rows[start : start + MINI_BATCH]
+            last = start + MINI_BATCH >= len(rows)
+            with Watch(self._run.bench.encoders) as watch:
+                self._step(batch, last)
+            self.cost.cpu_seconds += watch.cpu_seconds
+            if not self._unreleased:
+                self.cost.waits.append(watch.wall_seconds)
+        self.cost.announced = self._releases_that_were("announced")
+        self.cost.refused = self._releases_that_were("refused")
+
+    def predict(self, texts: Sequence[str]) -> list[str]:
+        """Label each text."""
+        return [answer.label for answer in self._live.classifier.predict(texts)]
+
+    def _step(self, batch: Sequence[Row], last: bool) -> None:
+        self._learning.step([self._record(row, place) for place, row in enumerate(batch)])
+        self._offset += len(batch)
+        self._unreleased += len(batch)
+        if (last or self._unreleased >= RELEASE_EVERY) and self._publishing.due(self._live):
+            self._live = self._publishing.run(self._learning.learner, self._live)
+            self._unreleased = 0
+
+    def _releases_that_were(self, outcome: str) -> int:
+        name = "roomstream_trainer_releases_total"
+        return int(self._metrics.registry.get_sample_value(name, {"outcome": outcome}) or 0)
+
+    def _record(self, row: Row, place: int) -> Record:
+        offset = self._offset + place
+        listing = Listing(row.key, row.text, source=row.domain or None)
+        event = labelled_event(listing, row.label, f"{row.key}-{offset}", datetime.now(UTC))
+        value, header = encode(event)
+        topic = Topic.LABELLED.named(self._prefix)
+        now_ms = int(time.time() * 1000)
+        return Record(topic, 0, offset, row.key.encode(), value, (header,), now_ms)
+
+    def _base(self, shared: SharedSettings) -> LiveRelease:
+        """Publish the first release: the tuned encoder, and a head that knows nothing."""
+        labels = [row.label for row in [*self._run.stream.phases[0].rows, *self._run.stream.rows]]
+        first = set(labels[: len(self._run.stream.phases[0].rows)])
+        known = list(dict.fromkeys(labels))[: max(2, len(first))]
+        imported = import_base(self._run.start.source, known, max_length=MAX_LENGTH)
+        return self._releases.load(
+            ReleaseAnnouncement(
+                channel="live",
+                release=imported.manifest.release,
+                manifest_digest=imported.publish(Store(shared.store)),
+                store=shared.store,
+                why="the benchmark begins",
+                announced_at=datetime.now(UTC),
+            )
+        )
+
+
+def _refuse(letters: Sequence[object]) -> None:
+    assert not letters, "this is a bug: a label of the benchmark became a dead letter"

@@ -1,0 +1,93 @@
+"""The benchmark of learning runs end to end, with a tiny DistilBERT and the embedded broker."""
+
+import csv
+import json
+import random
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.learning.job import Doing, LeftOut, News, Plan, run_job
+from bench.learning.streams import Size
+from tests.releases import FILLERS, WORDS
+from tests.trainer.distilberts import save_model
+
+ROOT = Path(__file__).resolve().parents[2]
+CITIES = ("bilbao", "cork")
+ROWS = 300
+COLUMNS = ("listing_id", "city", "name", "room_type", "snapshot", "fold")
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Listings of two cities, and a tiny model."""
+    folder = tmp_path_factory.mktemp("data")
+    save_model(folder / "model")
+    chance = random.Random(0)
+    for city in CITIES:
+        with (folder / f"{city}.csv").open("w", newline="") as file:
+            rows = csv.writer(file)
+            rows.writerow(COLUMNS)
+            for number in range(ROWS):
+                label = chance.choice(list(WORDS))
+                title = " ".join([*chance.sample(WORDS[label], 2), *chance.sample(FILLERS, 2)])
+                rows.writerow([number, city, title, label, "2026-01-01", number % 5])
+    return folder
+
+
+def test_files_in_turn_are_measured_and_drawn(data: Path) -> None:
+    """Every method has its figures; the trainer made releases; the page shows a table and a picture."""
+    report, docs = data / "report.json", data / "docs"
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "bench.learning", "--stream", ",".join(CITIES)),
+            *("--data", str(data), "--model", str(data / "model"), "--kept", str(data / "kept")),
+            *("--seeds", "1", "--processes", "1", "--report", str(report), "--docs", str(docs)),
+        ],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    found: dict[str, Any] = json.loads(report.read_text())
+    by_method = {each["method"]: each for each in found["results"]}
+    page = (docs / "learning.md").read_text()
+
+    assert set(by_method) >= {"slda", "tfidf-sgd", "tfidf", "joint", "joint-ngrams", "naive"}
+    assert all(0 <= each["scores"]["accuracy"] <= 1 for each in by_method.values())
+    assert by_method["tfidf"]["scores"]["accuracy"] > 0.9
+    assert by_method["slda"]["announced"] >= 1
+    assert by_method["slda"]["scores"]["labels"] == [240, 480]
+    assert by_method["joint"]["scores"]["forgetting"] is None
+    assert by_method["slda"]["scores"]["forgetting"] is not None
+    assert all(each["cpu_seconds_per_1000_labels"] > 0 for each in by_method.values())
+    assert found["left_out"] == []
+    assert done.stdout.strip() == page.strip()
+    assert "| TF-IDF, refitted on everything |" in page
+    assert (docs / "learning" / "bilbao-cork.svg").read_text().startswith("<?xml")
+
+
+def test_what_there_is_no_time_for_is_left_out(data: Path) -> None:
+    """A job whose time is over tells of each run that it did not do."""
+    plan = Plan(
+        data=data,
+        files=CITIES,
+        csv=None,
+        size=Size(),
+        methods=("slda", "joint"),
+        source=str(data / "model"),
+        servers="",
+        kept=data / "late",
+        deadline=0,
+    )
+    news: list[News] = []
+    run_job(plan, group=0, seed=0, tell=news.append)
+
+    assert [each for each in news if not isinstance(each, Doing)] == [
+        LeftOut("bilbao → cork", "slda", 0),
+        LeftOut("bilbao → cork", "joint", 0),
+    ]
+    assert not plan.kept.exists()
