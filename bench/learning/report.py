@@ -114,10 +114,10 @@ def _differences(results: Sequence[Result]) -> str:
     pairs = [
         ((stream, ours), (stream, theirs))
         for stream in streams
-        for ours in ("mixture", "slda")
+        for ours in ("ours", "mixture", "slda")
         for theirs in ("joint", "tfidf")
     ]
-    pairs += [(("noise", ours), ("shuffled", ours)) for ours in ("mixture", "slda")]
+    pairs += [(("noise", ours), ("shuffled", ours)) for ours in ("ours", "mixture", "slda")]
     lines = [_row("", "accuracy", "macro-F1"), _row("---", "---", "---")]
     for ours, theirs in pairs:
         accuracy = paired(results, ours, theirs, "accuracy")

@@ -41,6 +41,9 @@ METHODS: dict[str, Entry] = {
         for learner, title in _TRAINERS.items()
         if learner in LEARNERS
     },
+    "ours": Entry(
+        "mixture + slow path (roomstream)", lambda run: Trained(run, "mixture", fine_tunes=True)
+    ),
     "tfidf-sgd": Entry("TF-IDF + SGD, one pass", OnePass),
     "tfidf": Entry("TF-IDF, refitted on everything", Refitted),
     "joint": Entry("joint fine-tuning (bound)", Joint, not_for=frozenset({"noise"})),

@@ -19,6 +19,8 @@ from schemas.events import ReleaseAnnouncement
 from schemas.topics import Topic
 from trainer.base_import import import_base
 from trainer.database import Database
+from trainer.finetuning.memory import want, wanted
+from trainer.finetuning.slow_path import SlowPath
 from trainer.learning import Learning
 from trainer.live import LiveRelease, Releases
 from trainer.metrics import TrainerMetrics
@@ -28,6 +30,10 @@ from trainer.settings import TrainerSettings
 MINI_BATCH = 64
 RELEASE_EVERY = 512
 """Labels between two candidates; a deployment counts seconds instead."""
+FINE_TUNES = 4
+FINE_TUNE_STEPS = 150
+"""Mini-batches of a fine-tune: half of the trainer's default, so that all fits into an hour."""
+_LOOK_SECONDS = 0.1
 
 
 class Trained:
@@ -37,11 +43,13 @@ class Trained:
     Args:
         run: What is learned.
         learner: As TRAINER_LEARNER has it.
+        fine_tunes: The slow path fine-tunes the encoder four times, evenly spread over the stream. The
+            stream waits meanwhile: in a deployment labels come slower.
     """
 
     at_once = False
 
-    def __init__(self, run: Run, learner: str) -> None:
+    def __init__(self, run: Run, learner: str, fine_tunes: bool = False) -> None:
         self._run = run
         self._folder = Path(tempfile.mkdtemp(dir=run.bench.folder))
         self._settings = load(
@@ -49,6 +57,9 @@ class Trained:
             learner=learner,
             database=self._folder / "trainer.sqlite",
             release_interval_seconds=0,
+            finetune_every_labels=0,
+            finetune_steps=FINE_TUNE_STEPS,
+            finetune_cpu_seconds_per_day=86_400,
         )
         shared = load(
             SharedSettings,
@@ -70,7 +81,12 @@ class Trained:
             run.bench.kafka, shared, self._settings, self._database, self._releases,
             self._metrics, 1,
         )  # fmt: skip
-        self._offset = self._unreleased = 0
+        self._slow_path = SlowPath(
+            self._settings, self._database, self._learning, self._releases,
+            lambda: None, self._metrics, "ERROR",
+        )  # fmt: skip
+        self._fine_tune_every = len(run.stream.rows) // FINE_TUNES if fine_tunes else 0
+        self._offset = self._unreleased = self._fine_tuned_at = 0
         self.cost = Cost()
 
     def learn(self, rows: Sequence[Row]) -> None:
@@ -83,8 +99,11 @@ class Trained:
             self.cost.cpu_seconds += watch.cpu_seconds
             if not self._unreleased:
                 self.cost.waits.append(watch.wall_seconds)
-        self.cost.announced = self._releases_that_were("announced")
-        self.cost.refused = self._releases_that_were("refused")
+            if 0 < self._fine_tune_every <= self._offset - self._fine_tuned_at:
+                self._fine_tuned_at = self._offset
+                self._fine_tune()
+        self.cost.announced = int(self._metric("releases_total", outcome="announced"))
+        self.cost.refused = int(self._metric("releases_total", outcome="refused"))
 
     def predict(self, texts: Sequence[str]) -> list[str]:
         """Label each text."""
@@ -98,9 +117,24 @@ class Trained:
             self._live = self._publishing.run(self._learning.learner, self._live)
             self._unreleased = 0
 
-    def _releases_that_were(self, outcome: str) -> int:
-        name = "roomstream_trainer_releases_total"
-        return int(self._metrics.registry.get_sample_value(name, {"outcome": outcome}) or 0)
+    def _fine_tune(self) -> None:
+        """Let the slow path fine-tune, encode again and make its candidate, and wait for it."""
+        spent = self._metric("finetune_cpu_seconds_total")
+        with Watch(self._run.bench.encoders) as watch:
+            with self._database.transaction():
+                want(self._database, "a quarter of the stream has come")
+            while wanted(self._database) or self._metric("finetuning"):
+                self._slow_path.step(self._live)
+                if self._slow_path.ready:
+                    self._live = self._slow_path.conclude(self._live, self._publishing)
+                self._run.bench.step(int(self._metric("finetune_step")), FINE_TUNE_STEPS)
+                time.sleep(_LOOK_SECONDS)
+        self.cost.cpu_seconds += watch.cpu_seconds
+        self.cost.cpu_seconds += self._metric("finetune_cpu_seconds_total") - spent
+
+    def _metric(self, name: str, **labels: str) -> float:
+        registry = self._metrics.registry
+        return registry.get_sample_value(f"roomstream_trainer_{name}", labels) or 0.0
 
     def _record(self, row: Row, place: int) -> Record:
         offset = self._offset + place
