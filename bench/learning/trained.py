@@ -19,6 +19,7 @@ from schemas.events import ReleaseAnnouncement
 from schemas.topics import Topic
 from trainer.base_import import import_base
 from trainer.database import Database
+from trainer.drift import Drift
 from trainer.finetuning.memory import want, wanted
 from trainer.finetuning.slow_path import SlowPath
 from trainer.learning import Learning
@@ -30,7 +31,7 @@ from trainer.settings import TrainerSettings
 MINI_BATCH = 64
 RELEASE_EVERY = 512
 """Labels between two candidates; a deployment counts seconds instead."""
-FINE_TUNES = 4
+FINE_TUNES = 2
 FINE_TUNE_STEPS = 150
 """Mini-batches of a fine-tune: half of the trainer's default, so that all fits into an hour."""
 _LOOK_SECONDS = 0.1
@@ -83,7 +84,7 @@ class Trained:
         )  # fmt: skip
         self._slow_path = SlowPath(
             self._settings, self._database, self._learning, self._releases,
-            lambda: None, self._metrics, "ERROR",
+            Drift(self._database, self._metrics), lambda: None, self._metrics, "ERROR",
         )  # fmt: skip
         self._fine_tune_every = len(run.stream.rows) // FINE_TUNES if fine_tunes else 0
         self._offset = self._unreleased = self._fine_tuned_at = 0
@@ -122,7 +123,7 @@ class Trained:
         spent = self._metric("finetune_cpu_seconds_total")
         with Watch(self._run.bench.encoders) as watch:
             with self._database.transaction():
-                want(self._database, "a quarter of the stream has come")
+                want(self._database, "half of the stream has come")
             while wanted(self._database) or self._metric("finetuning"):
                 self._slow_path.step(self._live)
                 if self._slow_path.ready:
