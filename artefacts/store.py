@@ -224,6 +224,15 @@ class Store:
         with self._translated("remove", path), contextlib.suppress(FileNotFoundError):
             self._files.rm_file(path)
 
+    def remove_blob(self, blob: Blob) -> None:
+        """
+        Remove a blob that no manifest names, if it is there.
+
+        Raises:
+            StoreError: The store cannot be written.
+        """
+        self.remove(self._blob_path(blob).removeprefix(f"{self._root}/"))
+
     def point(self, channel: str, release: str) -> None:
         """
         Note which release serves on a channel, for tools that do not read Kafka.

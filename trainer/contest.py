@@ -220,6 +220,11 @@ class Contest:
             settings.rollback_error,
         )
 
+    def compared(self) -> set[str]:
+        """The releases that are compared with each other, or may be gone back to."""
+        guard, challenger = self._guard, self.challenger
+        return {guard.new.release, guard.old.release, *([challenger.release] if challenger else [])}
+
     def _wanted(self) -> list[ReleaseAnnouncement]:
         live = self.live.announcement
         others = [self._guard.old, *([self.challenger] if self.challenger else [])]

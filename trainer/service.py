@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import structlog
 
+from artefacts.store import Store
 from runtime.announcements import Announcements
 from runtime.broker_watch import BrokerWatch
 from runtime.health import Health, Port
@@ -31,6 +32,7 @@ from trainer.lock import DatabaseLock
 from trainer.metrics import TrainerMetrics
 from trainer.promotion import Promotion
 from trainer.publishing import Publishing
+from trainer.retention import Retention
 from trainer.settings import TrainerSettings
 from trainer.snapshots import Snapshots
 
@@ -132,6 +134,11 @@ def run_trainer(kafka: KafkaSettings, shared: SharedSettings, trainer: TrainerSe
             publishing,
             promotion,
             slow_path,
+            Retention(
+                Store(shared.store),
+                trainer.keep_releases,
+                lambda: {each.release for each in announcements.last.values()} | contest.compared(),
+            ),
             leadership,
             snapshots,
             database,
@@ -160,6 +167,7 @@ class Loop:
     publishing: Publishing
     promotion: Promotion
     slow_path: SlowPath
+    retention: Retention
     leadership: Leadership
     snapshots: Snapshots
     database: Database
@@ -201,6 +209,7 @@ class Loop:
             except TryAgain as error:
                 self.publishing.postpone(error)
         self.snapshots.step(self.database)
+        self.retention.step()
 
     def _publish(self) -> None:
         if overtaken := self.following.overtaken():

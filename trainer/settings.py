@@ -76,6 +76,14 @@ class TrainerSettings(Settings):
     release_interval_seconds: Annotated[
         float, Field(ge=0, description="The least time between two candidates.")
     ] = 2.0
+    keep_releases: Annotated[
+        int,
+        Field(
+            ge=10,
+            description="The store keeps so many of the newest releases, and those that serve or may be "
+            "rolled back to; older ones of the trainer are removed.",
+        ),
+    ] = 200
     first_labels_per_class: Annotated[
         int,
         Field(

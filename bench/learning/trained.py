@@ -44,7 +44,7 @@ class Trained:
     Args:
         run: What is learned.
         learner: As TRAINER_LEARNER has it.
-        fine_tunes: The slow path fine-tunes the encoder four times, evenly spread over the stream. The
+        fine_tunes: The slow path fine-tunes the encoder twice, evenly spread over the stream. The
             stream waits meanwhile: in a deployment labels come slower.
     """
 

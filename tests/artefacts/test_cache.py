@@ -1,5 +1,6 @@
 """The cache downloads a blob once, and never returns one that is damaged."""
 
+import os
 import uuid
 from pathlib import Path
 
@@ -83,3 +84,24 @@ def test_two_processes_share_a_folder(store: Store, folder: Path) -> None:
 
     assert [first.get(blob) for blob in blobs] == [second.get(blob) for blob in blobs]
     assert {blob.digest for blob in blobs} == {path.name for path in copies(folder)}
+
+
+def test_what_was_read_longest_ago_goes_first(store: Store, folder: Path) -> None:
+    """The copies stay under the limit; the newest stays even if it alone is over it."""
+    blobs = [store.put(bytes([number]) * 100) for number in range(4)]
+    cache = BlobCache(store, folder, most_bytes=250)
+    for age, blob in enumerate(blobs[:2]):
+        cache.get(blob)
+        os.utime(folder / blob.digest[:2] / blob.digest, (age, age))
+    (folder / "somebody-elses").write_text("not a copy")
+    cache.get(blobs[0])  # now the other one is older
+    cache.get(blobs[2])
+    large = store.put(b"x" * 300)
+
+    assert {path.name for path in copies(folder)} == {
+        blobs[0].digest,
+        blobs[2].digest,
+        "somebody-elses",
+    }
+    assert BlobCache(store, folder, most_bytes=250).get(large) == b"x" * 300
+    assert {path.name for path in copies(folder)} == {large.digest, "somebody-elses"}
