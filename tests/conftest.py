@@ -1,6 +1,5 @@
 """Brokers and clean surroundings for all tests."""
 
-import gc
 import os
 import uuid
 from collections.abc import Iterator
@@ -84,15 +83,3 @@ def topics(kafka_settings: KafkaSettings, topic_prefix: str) -> str:
     """Create all topics with four partitions, and return their prefix."""
     create_topics(kafka_settings, topic_prefix, partitions=4, replication_factor=1)
     return topic_prefix
-
-
-@pytest.fixture
-def failed_clients_collected() -> Iterator[None]:
-    """
-    Collect what kafka-python forgets to close of a connection that fails.
-
-    Its sockets would else be found, with a warning, in whatever test comes later. A module that takes
-    this also ignores that warning.
-    """
-    yield
-    gc.collect()

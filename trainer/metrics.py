@@ -1,5 +1,7 @@
 """What the trainer tells Prometheus. docs/metrics.md explains every one."""
 
+import math
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from trainer.gate import GATES
@@ -272,6 +274,8 @@ class TrainerMetrics:
         ):
             for outcome in outcomes.split():
                 counter.labels(outcome)
+        for split in ("training", "validation"):
+            self.finetune_loss.labels(split).set(math.nan)
         for outcome in ("agrees", "disagrees"):
             self.annotators.labels("others", outcome)
         for gate in GATES:

@@ -217,7 +217,7 @@ class TrainerSettings(Settings):
     finetune_threads: Annotated[
         int, Field(ge=1, le=64, description="Threads of the process that fine-tunes.")
     ] = 1
-    finetune_cpu_seconds_per_day: Annotated[
+    finetune_cpu_seconds: Annotated[
         float,
         Field(
             ge=0,

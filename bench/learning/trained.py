@@ -60,7 +60,7 @@ class Trained:
             release_interval_seconds=0,
             finetune_every_labels=0,
             finetune_steps=FINE_TUNE_STEPS,
-            finetune_cpu_seconds_per_day=86_400,
+            finetune_cpu_seconds=86_400,
         )
         shared = load(
             SharedSettings,

@@ -10,15 +10,7 @@ import pytest
 from tests.chaos.cluster import Cluster
 from tests.chaos.stage import Delivery, Stage
 
-UNCLOSED = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
-"""What kafka-python leaves of a connection that fails; see `failed_clients_collected`."""
-
 MakeStage = Callable[[Cluster, Delivery], Stage]
-
-
-@pytest.fixture(autouse=True)
-def _tidy(failed_clients_collected: None) -> None:
-    """Brokers go away here all the time."""
 
 
 @pytest.fixture(scope="session")

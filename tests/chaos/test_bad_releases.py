@@ -12,7 +12,7 @@ from runtime.announcements import announce
 from schemas.events import ReleaseAnnouncement
 from schemas.topics import Topic
 from tests.chaos.cluster import Cluster
-from tests.chaos.conftest import UNCLOSED, MakeStage
+from tests.chaos.conftest import MakeStage
 from tests.chaos.stage import Stage
 from tests.kafka_io import send
 from tests.mounts import fill, tiny_disk
@@ -20,8 +20,6 @@ from tests.processes import eventually
 from tests.releases import tiny_release
 from tests.stores import overwrite, overwrite_blob
 from tests.workers.listings import answers, listings, read_answers
-
-pytestmark = UNCLOSED
 
 REFUSED = "release refused: the one before it serves on"
 Harm = Callable[[Store, Manifest], Manifest]

@@ -7,13 +7,11 @@ from schemas.errors import ExitCode
 from schemas.topics import Topic
 from tests.chaos.clock import AHEAD, BEHIND
 from tests.chaos.cluster import Cluster
-from tests.chaos.conftest import UNCLOSED, MakeStage
+from tests.chaos.conftest import MakeStage
 from tests.chaos.stage import MOVABLE_CLOCK, Delivery
 from tests.kafka_io import send
 from tests.processes import eventually
 from tests.workers.listings import answers, listings, read_answers
-
-pytestmark = UNCLOSED
 
 
 @pytest.mark.parametrize("delivery", ["exactly-once", "at-least-once"])

@@ -5,13 +5,13 @@ from collections.abc import Iterator, Mapping
 import pytest
 
 from tests.chaos.cluster import Cluster
-from tests.chaos.conftest import UNCLOSED, MakeStage
+from tests.chaos.conftest import MakeStage
 from tests.chaos.run import Run
 from tests.chaos.schedule import Kind, Plan, described
 from tests.chaos.stage import Stage
 from tests.chaos.verdict import Verdict, judge
 
-pytestmark = [UNCLOSED, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.timeout(300)
 
 SEED = 11
 ON_WORKERS = {

@@ -8,13 +8,11 @@ import pytest
 from schemas.errors import ExitCode
 from schemas.topics import Topic
 from tests.chaos.cluster import Cluster
-from tests.chaos.conftest import UNCLOSED, MakeStage
+from tests.chaos.conftest import MakeStage
 from tests.chaos.stage import PARTITIONS, Delivery, Stage
 from tests.kafka_io import created_again, read_until, send
 from tests.processes import eventually
 from tests.workers.listings import answers, listings
-
-pytestmark = UNCLOSED
 
 BEFORE = 200
 

@@ -85,8 +85,8 @@ def test_topics_are_made_once_and_listed(roomstream: Command) -> None:
 
     assert not any(topic["exists"] for topic in before)
     assert (first.returncode, second.returncode) == (0, 0)
-    assert "7 created, 0 were there." in first.stdout
-    assert "0 created, 7 were there." in second.stdout
+    assert "8 created, 0 were there." in first.stdout
+    assert "0 created, 8 were there." in second.stdout
     assert after[f"{prefix}listings"]["partitions"] == 3
     assert after[f"{prefix}releases"]["partitions"] == 1
 

@@ -237,10 +237,10 @@ def test_the_newest_of_the_holdout_stay(path: Path) -> None:
             database.trim_holdout(2)
 
         assert database.items(held_out=True).ids == ["l-7", "l-8"]
-        assert (database.kept()) == [
-            ("l-0", "Private room", ""),
-            ("l-1", "Private room", ""),
-            ("l-2", "Private room", ""),
+        assert database.kept() == [
+            ("l-0", "Private room", "madrid"),
+            ("l-1", "Private room", "madrid"),
+            ("l-2", "Private room", "madrid"),
         ]
 
 

@@ -173,7 +173,7 @@ class SlowPath:
         self._metrics.finetuning.set(bool(self._memory.job))
 
     def _begin_if_due(self, live: LiveRelease) -> None:
-        if not self._settings.finetune_cpu_seconds_per_day or live.announcement.pinned:
+        if not self._settings.finetune_cpu_seconds or live.announcement.pinned:
             return
         request, drift = self._requested(), self._drift.pending
         last_label = self._database.last_learned()
@@ -259,7 +259,7 @@ class SlowPath:
         )
 
     def _tend(self) -> None:
-        left = self._settings.finetune_cpu_seconds_per_day - self._spent()
+        left = self._settings.finetune_cpu_seconds - self._spent()
         if left <= 0:
             self._tell_once(f"fine-tuning has taken its processor time of {_today()}: waiting")
         goes_on = self._process.tend(left)
