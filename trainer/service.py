@@ -55,21 +55,16 @@ def run_trainer(kafka: KafkaSettings, shared: SharedSettings, trainer: TrainerSe
     stop = stop_on_signals()
     metrics = TrainerMetrics()
     health = Health("leader", "release", "labels", "publishing")
+    prefix, wait = shared.topic_prefix, trainer.release_wait_seconds
     with ExitStack() as stack:
         option = env_name(TrainerSettings, "metrics_port")
-        stack.enter_context(
-            closing(
-                Port(shared.listen_host, trainer.metrics_port, health, metrics.registry, option)
-            )
-        )
-        wait = trainer.release_wait_seconds
-        access = trainer_access(shared.topic_prefix)
-        stack.enter_context(permitted(kafka, shared.topic_prefix, access, stop, wait))
+        port = Port(shared.listen_host, trainer.metrics_port, health, metrics.registry, option)
+        stack.enter_context(closing(port))
+        stack.enter_context(permitted(kafka, prefix, trainer_access(prefix), stop, wait))
         lock = stack.enter_context(closing(DatabaseLock(trainer.database)))
         brokers = stack.enter_context(closing(BrokerWatch(kafka, trainer.watchdog_seconds)))
-        leadership = stack.enter_context(
-            closing(Leadership(kafka, shared.topic_prefix, trainer.session_timeout_seconds, lock))
-        )
+        leadership = Leadership(kafka, prefix, trainer.session_timeout_seconds, lock)
+        stack.enter_context(closing(leadership))
         if not leadership.wait(stop, health, brokers):
             _log.info("stopped: it stood by")
             return ExitCode.DONE
@@ -78,78 +73,84 @@ def run_trainer(kafka: KafkaSettings, shared: SharedSettings, trainer: TrainerSe
         metrics.epoch.set(epoch)
         health.set("leader", True, f"leads with epoch {epoch}")
         _log.info("leads", epoch=epoch)
-        announcements = stack.enter_context(closing(Announcements(kafka, shared.topic_prefix)))
-        releases = Releases(shared.cache, trainer.threads)
-        following = Following(announcements, releases, metrics, health, epoch)
-        live = following.start(wait, stop)
-        snapshots = Snapshots(shared, trainer, metrics, epoch)
-        snapshots.restore()
-        database = stack.enter_context(Database(trainer.database))
-        database.led_under(epoch)
-        topics = stack.enter_context(closing(_topics(kafka, shared.topic_prefix)))
-        for topic, identity in topics.identities.items():
-            database.reads(topic, identity)
-        letters = stack.enter_context(closing(DeadLetters(kafka)))
-        contest = Contest(database, trainer, releases, metrics, live)
-        drift = Drift(database, metrics)
-
-        def observe(labelled: Encoded, predicted: Sequence[str | None], encoding: str) -> None:
-            contest.observe(labelled, encoding)
-            drift.observe(labelled, predicted)
-
-        learning = Learning(
-            database,
-            trainer,
-            shared.topic_prefix,
-            live,
-            letters.deliver,
-            metrics,
-            observe,
-        )
-        publishing = Publishing(kafka, shared, trainer, database, releases, metrics, epoch)
-        slow_path = SlowPath(
-            trainer,
-            database,
-            learning,
-            releases,
-            drift,
-            lambda: announcements.request,
-            metrics,
-            shared.log_level,
-        )
-        stack.enter_context(closing(slow_path))
-        promotion = Promotion(
-            trainer, database, contest, publishing, following, learning, slow_path, metrics
-        )
-        offsets = {(part.topic, part.partition): part.next for part in database.ranges()}
-        inbox = stack.enter_context(
-            closing(Inbox(kafka, shared.topic_prefix, offsets, trainer.max_batch))
-        )
-        _log.info("learning", learner=trainer.learner, live=live.manifest.release)
-        loop = Loop(
-            topics,
-            inbox,
-            learning,
-            following,
-            publishing,
-            promotion,
-            slow_path,
-            Retention(
-                Store(shared.store),
-                trainer.keep_releases,
-                lambda: {each.release for each in announcements.last.values()} | contest.compared(),
-            ),
-            leadership,
-            snapshots,
-            database,
-            brokers,
-            metrics,
-            health,
+        loop = _loop(
+            kafka, shared, trainer, leadership, brokers, metrics, health, epoch, stop, stack
         )
         loop.run(stop, Watchdog(trainer.watchdog_seconds))
-        snapshots.finish(database)
+        loop.snapshots.finish(loop.database)
     _log.info("stopped: everything learned is in the database")
     return ExitCode.DONE
+
+
+def _loop(
+    kafka: KafkaSettings,
+    shared: SharedSettings,
+    trainer: TrainerSettings,
+    leadership: Leadership,
+    brokers: BrokerWatch,
+    metrics: TrainerMetrics,
+    health: Health,
+    epoch: int,
+    stop: threading.Event,
+    stack: ExitStack,
+) -> "Loop":
+    """Everything that a leader needs; what has to be closed is on the stack."""
+    prefix = shared.topic_prefix
+    announcements = stack.enter_context(closing(Announcements(kafka, prefix)))
+    releases = Releases(shared.cache, trainer.threads)
+    following = Following(announcements, releases, metrics, health, epoch)
+    live = following.start(trainer.release_wait_seconds, stop)
+    snapshots = Snapshots(shared, trainer, metrics, epoch)
+    snapshots.restore()
+    database = stack.enter_context(Database(trainer.database))
+    database.led_under(epoch)
+    topics = stack.enter_context(closing(_topics(kafka, prefix)))
+    for topic, identity in topics.identities.items():
+        database.reads(topic, identity)
+    letters = stack.enter_context(closing(DeadLetters(kafka)))
+    contest = Contest(database, trainer, releases, metrics, live)
+    drift = Drift(database, metrics)
+
+    def observe(labelled: Encoded, predicted: Sequence[str | None], encoding: str) -> None:
+        contest.observe(labelled, encoding)
+        drift.observe(labelled, predicted)
+
+    learning = Learning(database, trainer, prefix, live, letters.deliver, metrics, observe)
+    publishing = Publishing(kafka, shared, trainer, database, releases, metrics, epoch)
+    slow_path = SlowPath(
+        trainer,
+        database,
+        learning,
+        releases,
+        drift,
+        lambda: announcements.request,
+        metrics,
+        shared.log_level,
+    )
+    stack.enter_context(closing(slow_path))
+    offsets = {(part.topic, part.partition): part.next for part in database.ranges()}
+    inbox = stack.enter_context(closing(Inbox(kafka, prefix, offsets, trainer.max_batch)))
+    _log.info("learning", learner=trainer.learner, live=live.manifest.release)
+    return Loop(
+        topics,
+        inbox,
+        learning,
+        following,
+        publishing,
+        Promotion(trainer, database, contest, publishing, following, learning, slow_path, metrics),
+        slow_path,
+        Retention(
+            Store(shared.store),
+            trainer.keep_releases,
+            lambda: {each.release for each in announcements.last.values()} | contest.compared(),
+        ),
+        leadership,
+        snapshots,
+        database,
+        brokers,
+        metrics,
+        health,
+    )
 
 
 def _topics(kafka: KafkaSettings, prefix: str) -> SameTopic:
