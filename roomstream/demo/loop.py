@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from roomstream.demo.figures import quarter_accuracies
 from roomstream.demo.fleet import log_tail
-from roomstream.demo.learned import labels_learned
+from roomstream.demo.learned import labels_taken
 from roomstream.demo.messages import taxonomy
 from roomstream.demo.options import DemoOptions
 from roomstream.demo.parts import Parts, open_parts
@@ -105,10 +105,11 @@ class Loop:
         return parts.traffic.unanswered == 0 and not parts.account().missing
 
     def _all_learned(self, parts: Parts) -> bool:
-        return labels_learned(parts.stage.database) >= parts.labels.sent
+        return labels_taken(parts.stage.database).all >= parts.labels.sent
 
     def _report(self, parts: Parts, failure: str | None) -> Report:
         account = parts.account()
+        taken = labels_taken(parts.stage.database)
         first, last = quarter_accuracies(parts.ledger.judged())
         return Report(
             events_sent=len(parts.ledger.sent),
@@ -119,7 +120,8 @@ class Loop:
             repeated=account.repeated,
             unexpected=list(account.unexpected),
             labels_sent=parts.labels.sent,
-            labels_learned=labels_learned(parts.stage.database),
+            labels_learned=taken.learned,
+            labels_doubted=taken.doubted,
             releases=len(parts.releases.announced),
             reloads=parts.fleet.reloads,
             worker_restarts=parts.fleet.worker_restarts,

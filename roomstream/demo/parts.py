@@ -15,7 +15,7 @@ from roomstream.demo.figures import rolling_accuracy
 from roomstream.demo.fleet import Fleet
 from roomstream.demo.label_clock import LabelClock
 from roomstream.demo.labels import Labels
-from roomstream.demo.learned import labels_learned
+from roomstream.demo.learned import labels_taken
 from roomstream.demo.ledger import Account, Ledger
 from roomstream.demo.options import DemoOptions
 from roomstream.demo.stage import Stage
@@ -82,7 +82,7 @@ class Parts:
         progress.lag = self.traffic.unanswered
         progress.per_second = self._rate(progress.answered)
         progress.labels_sent, progress.labels_live = self.labels.sent, len(self.clock.seconds)
-        progress.labels_learned = labels_learned(self.stage.database)
+        progress.labels_learned, progress.labels_doubted = labels_taken(self.stage.database)
         progress.accuracy = rolling_accuracy(self.ledger.judged())
         progress.releases = len(self.releases.announced)
         progress.release = self.releases.announced[-1] if self.releases.announced else None

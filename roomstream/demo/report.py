@@ -23,7 +23,8 @@ class Report:
         repeated: Results beyond the first of a message.
         unexpected: Results that do not fit their message, in words.
         labels_sent: Labels sent to `labelled`.
-        labels_learned: Labels in the trainer's database.
+        labels_learned: Those that the trainer has learned, or judges by.
+        labels_doubted: Those that it holds back, since they contradict what it is sure of.
         releases: Releases announced, the base release among them.
         reloads: Times that each worker took up a release without a stop, by worker.
         worker_restarts: Times that a worker had to be started again.
@@ -48,6 +49,7 @@ class Report:
     unexpected: list[str]
     labels_sent: int
     labels_learned: int
+    labels_doubted: int
     releases: int
     reloads: dict[str, int]
     worker_restarts: int
@@ -68,8 +70,11 @@ class Report:
         if self.missing:
             faults.append(f"{self.missing} messages became nothing.")
         faults += [f"{fault}." for fault in self.unexpected[:5]]
-        if self.labels_learned != self.labels_sent:
-            faults.append(f"{self.labels_sent} labels sent, {self.labels_learned} learned.")
+        if self.labels_learned + self.labels_doubted != self.labels_sent:
+            faults.append(
+                f"{self.labels_sent} labels sent, {self.labels_learned} learned, "
+                f"{self.labels_doubted} doubted."
+            )
         if self.releases < RELEASES_NEEDED:
             faults.append(
                 f"{self.releases} releases, expected at least {RELEASES_NEEDED}: send more events "
@@ -101,12 +106,13 @@ def summary(report: Report) -> Table:
 def _rows(report: Report) -> list[tuple[str, str]]:
     reloads = ", ".join(f"{worker} {times}" for worker, times in report.reloads.items())
     skipped = f"{report.skipped:,} skipped (tombstones)"
+    doubted = f"{report.labels_doubted:,} doubted and held back"
     first, last = _share(report.accuracy_first_quarter), _share(report.accuracy_last_quarter)
     return [
         ("Messages sent", f"{report.events_sent:,}"),
         ("became", f"{report.classified:,} answers, {report.dead:,} dead letters, {skipped}"),
         ("Missing, repeated", f"{report.missing:,}, {report.repeated:,}"),
-        ("Labels sent, learned", f"{report.labels_sent:,}, {report.labels_learned:,}"),
+        ("Labels sent", f"{report.labels_sent:,}: {report.labels_learned:,} learned, {doubted}"),
         ("Releases", f"{report.releases}, the base release among them"),
         ("Reloads without a stop", reloads),
         ("Restarts", f"workers {report.worker_restarts}, trainer {report.trainer_restarts}"),

@@ -40,6 +40,7 @@ class Progress:
     per_second: float = 0.0
     labels_sent: int = 0
     labels_learned: int = 0
+    labels_doubted: int = 0
     labels_live: int = 0
     accuracy: float | None = None
     release: str | None = None
@@ -112,7 +113,8 @@ def line(progress: Progress) -> str:
         f"{progress.sent:,}/{progress.messages:,} sent, {progress.answered:,} answered "
         f"({progress.per_second:.0f}/s), {progress.dead} dead, {progress.lag} under way | "
         f"labels {progress.labels_sent} sent, {progress.labels_learned} learned, "
-        f"{progress.labels_live} live | accuracy {_share(progress.accuracy)} | "
+        f"{progress.labels_doubted} doubted, {progress.labels_live} live | "
+        f"accuracy {_share(progress.accuracy)} | "
         f"{progress.releases} releases, live {progress.release or 'none'} | "
         f"reloads {reloads or 'none'} | restarts {progress.restarts}"
     )
@@ -132,7 +134,10 @@ def _figures(progress: Progress) -> Table:
     grid = Table.grid(padding=(0, 3))
     reloads = ", ".join(f"{worker} {times}" for worker, times in progress.reloads.items())
     pace = f"{progress.per_second:.0f} a second; {progress.dead} dead letters"
-    learned = f"{progress.labels_learned:,} learned, {progress.labels_live:,} live"
+    learned = (
+        f"{progress.labels_learned:,} learned, {progress.labels_doubted:,} doubted, "
+        f"{progress.labels_live:,} live"
+    )
     rows = [
         ("Listings", f"{progress.sent:,} of {progress.messages:,} sent, {progress.lag} under way"),
         ("Answers", f"{progress.answered:,}, {pace}"),

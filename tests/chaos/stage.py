@@ -119,6 +119,7 @@ class Stage:
             metrics_port=own_port(),
             release_interval_seconds=2,
             first_labels_per_class=1,
+            suspect_confidence=1,  # every label is learned: they are counted
             replay_size=1_000_000,
             holdout_size=1_000_000,
             watchdog_seconds=20,
