@@ -7,16 +7,18 @@ from artefacts.manifest import Manifest
 from artefacts.store import Store
 
 
-def prune(store: Store, keep: int, used: Collection[str]) -> list[str]:
+def prune(store: Store, made: Collection[str], keep: int, used: Collection[str]) -> list[str]:
     """
-    Remove the oldest releases that a trainer made, with every blob that no other release names.
+    Remove the oldest releases of one trainer, with every blob that no other release names.
 
     Manifests go first: a crash in between leaves blobs that nobody names, never a release without its
-    blobs. What was imported stays, and so does what cannot be read, which somebody has to look at.
+    blobs. What others made or imported stays, since deployments may share a store, and so does what
+    cannot be read, which somebody has to look at.
 
     Args:
         store: Where they are.
-        keep: How many of the newest stay.
+        made: The releases of the trainer, whether they are there still or not.
+        keep: How many of the newest of them stay.
         used: Releases that stay, and their parents, since a rollback goes there.
 
     Returns:
@@ -26,16 +28,13 @@ def prune(store: Store, keep: int, used: Collection[str]) -> list[str]:
         StoreError: The store cannot be read or written.
     """
     names = store.releases()
-    if len(names) <= keep:
+    ours = [name for name in names if name in made]
+    if len(ours) <= keep:
         return []
     manifests = _readable(store, names)
     parents = {manifests[name].parent for name in used if name in manifests}
-    stay = {*names[-keep:], *used, *parents}
-    gone = [
-        name
-        for name, manifest in manifests.items()
-        if name not in stay and manifest.lineage.ranges  # a trainer made it
-    ]
+    stay = {*ours[-keep:], *used, *parents}
+    gone = [name for name in ours if name in manifests and name not in stay]
     named = {blob for name in manifests.keys() - gone for blob in manifests[name].blobs.values()}
     unnamed = {blob for name in gone for blob in manifests[name].blobs.values()} - named
     for name in gone:

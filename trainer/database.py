@@ -485,6 +485,10 @@ class Database:
         """Note what became of a challenger."""
         self._sql.execute("UPDATE candidates SET outcome = ? WHERE release = ?", (outcome, release))
 
+    def made(self) -> set[str]:
+        """The candidates that are kept: what is in the store of them is ours."""
+        return {release for (release,) in self._rows("SELECT release FROM candidates")}
+
     def last_seq_of(self, release: str) -> int:
         """The last label in a candidate; 0 for a release that is none."""
         rows = self._rows("SELECT last_seq FROM candidates WHERE release = ?", release)

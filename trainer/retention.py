@@ -20,12 +20,20 @@ class Retention:
 
     Args:
         store: Where they are.
+        made: The releases that this trainer made.
         keep: How many of the newest stay; a tenth more may be there before the rest goes.
         used: The releases that somebody needs now.
     """
 
-    def __init__(self, store: Store, keep: int, used: Callable[[], Collection[str]]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        made: Callable[[], Collection[str]],
+        keep: int,
+        used: Callable[[], Collection[str]],
+    ) -> None:
         self._store = store
+        self._made = made
         self._keep = keep
         self._used = used
         self._look_at = 0.0
@@ -36,9 +44,11 @@ class Retention:
             return
         self._look_at = time.monotonic() + _LOOK_SECONDS
         try:
-            if len(self._store.releases()) <= self._keep + self._keep // 10:
+            made = self._made()
+            there = sum(name in made for name in self._store.releases())
+            if there <= self._keep + self._keep // 10:
                 return
-            gone = prune(self._store, self._keep, self._used())
+            gone = prune(self._store, made, self._keep, self._used())
         except StoreError as error:
             _log.warning("old releases stay for now", why=str(error))
             return

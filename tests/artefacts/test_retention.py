@@ -7,12 +7,10 @@ import msgspec
 import pytest
 
 from artefacts.errors import ReleaseMissing
-from artefacts.manifest import ENCODER, HEAD, Lineage, Manifest, OffsetRange
+from artefacts.manifest import ENCODER, HEAD, Manifest
 from artefacts.retention import prune
 from artefacts.store import Store
 from tests.releases import tiny_release
-
-LEARNED = Lineage(ranges=[OffsetRange("labelled", 0, 0, 9)])
 
 
 @pytest.fixture
@@ -29,7 +27,6 @@ def made(store: Store, base: Manifest, number: int, parent: str) -> str:
         created_at=datetime(2030, 1, 1, tzinfo=UTC) + timedelta(seconds=number),
         blobs={**base.blobs, HEAD: head},
         parent=parent,
-        lineage=LEARNED,
     )
     store.publish(manifest)
     return manifest.release
@@ -47,7 +44,7 @@ def test_the_oldest_go_with_their_heads(store: Store) -> None:
     """Encoder and base stay, and so do the newest, whole."""
     base, names = chain(store, 8)
     heads = [store.manifest(name).blobs[HEAD] for name in names]
-    gone = prune(store, 3, used=[names[-1]])
+    gone = prune(store, names, 3, used=[names[-1]])
 
     assert gone == names[:5]
     assert store.releases() == [base.release, *names[5:]]
@@ -56,13 +53,13 @@ def test_the_oldest_go_with_their_heads(store: Store) -> None:
         with pytest.raises(ReleaseMissing):
             store.get(head)
     assert store.get(base.blobs[ENCODER])
-    assert prune(store, 3, used=[names[-1]]) == []
+    assert prune(store, names, 3, used=[names[-1]]) == []
 
 
 def test_what_serves_and_what_it_came_from_stay(store: Store) -> None:
     """However old: a rollback goes to the parent."""
     _, names = chain(store, 8)
-    gone = prune(store, 2, used=[names[3]])
+    gone = prune(store, names, 2, used=[names[3]])
 
     assert gone == [names[n] for n in (0, 1, 4, 5)]
 
@@ -72,8 +69,17 @@ def test_blobs_stay_while_a_manifest_cannot_be_read(store: Store) -> None:
     _, names = chain(store, 6)
     head = store.manifest(names[0]).blobs[HEAD]
     store._write(store._manifest_path("20290101T000000.000Z-damaged"), b"{")
-    gone = prune(store, 2, used=[])
+    gone = prune(store, names, 2, used=[])
 
     assert gone == names[:4]
     assert store.get(head)
     assert "20290101T000000.000Z-damaged" in store.releases()
+
+
+def test_releases_of_another_trainer_stay(store: Store) -> None:
+    """Deployments may share a store, and nobody knows here what the others serve."""
+    _, names = chain(store, 8)
+    gone = prune(store, names[1::2], 2, used=[])
+
+    assert gone == [names[1], names[3]]
+    assert [store.manifest(name) for name in names[::2]]

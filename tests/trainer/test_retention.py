@@ -12,10 +12,11 @@ def test_old_releases_go_once_there_are_a_tenth_too_many() -> None:
     """The newest stay, and what serves."""
     store = Store(f"memory://{uuid.uuid4().hex}")
     _, names = chain(store, 21)
-    Retention(store, 20, lambda: {names[0]}).step()
+    made = set(names)
+    Retention(store, lambda: made, 20, lambda: {names[0]}).step()
     before = store.releases()
-    chain(store, 25)
-    Retention(store, 20, lambda: {names[0]}).step()
+    made |= set(chain(store, 25)[1])
+    Retention(store, lambda: made, 20, lambda: {names[0]}).step()
     after = store.releases()
 
     assert len(before) == 22
@@ -27,14 +28,14 @@ def test_old_releases_go_once_there_are_a_tenth_too_many() -> None:
 def test_a_store_that_is_away_is_no_reason_to_stop(tmp_path: Path) -> None:
     """Everything is there still when it comes back, and old releases go then."""
     store = Store(f"file://{tmp_path / 'store'}")
-    chain(store, 14)
+    _, names = chain(store, 14)
     folder, away = tmp_path / "store" / "releases", tmp_path / "away"
     folder.rename(away)
     folder.write_text("not a folder")
-    Retention(store, 10, set).step()
+    Retention(store, lambda: names, 10, set).step()
     folder.unlink()
     away.rename(folder)
     before = len(store.releases())
-    Retention(store, 10, set).step()
+    Retention(store, lambda: names, 10, set).step()
 
     assert (before, len(store.releases())) == (15, 11)
