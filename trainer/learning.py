@@ -19,7 +19,6 @@ from trainer.intake import Dead, Forget, Label, Notice, Objection, Skip, dead, r
 from trainer.learners import LEARNERS
 from trainer.learners.base import Example, Examples, Learner
 from trainer.learners.mixture import Mixture
-from trainer.learners.slda import StreamingLda
 from trainer.live import LiveRelease
 from trainer.metrics import TrainerMetrics
 from trainer.replay import Full, ReplayBuffer, Seen
@@ -263,7 +262,6 @@ class Learning:
         known = self._database.items_of(self._replay.draw(len(suspects) // 2, chance))
         judged = self._database.items(held_out=True)
         verdict = trial(
-            StreamingLda,
             Lesson(Examples.of(row for _, row in encoded), [each.label.label for each in suspects]),
             Lesson(self._examples(known), known.labels),
             Lesson(self._examples(judged), judged.labels),

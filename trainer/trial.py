@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from trainer.learners.base import Examples, Learner
+from trainer.learners.slda import StreamingLda
 
 SUSPECTS = 100
 """So many make a trial: the newest ones, since older ones are of the stream as it was."""
@@ -41,7 +42,7 @@ class Verdict(NamedTuple):
         return self.news + self.after - self.before >= RIGHT
 
 
-def trial(kind: type[Learner], suspects: Lesson, known: Lesson, judged: Lesson) -> Verdict:
+def trial(suspects: Lesson, known: Lesson, judged: Lesson) -> Verdict:
     """
     Learn suspects beside as many listings of the replay buffer, from nothing.
 
@@ -59,12 +60,11 @@ def trial(kind: type[Learner], suspects: Lesson, known: Lesson, judged: Lesson) 
     figures: they flatter it.
 
     Args:
-        kind: The learner.
         suspects: A random half is learned, the others are predicted.
         known: Drawn from the replay buffer, as many as are learned of the suspects.
         judged: The hold-out.
     """
-    plain, taught = kind(), kind()
+    plain, taught = StreamingLda(), StreamingLda()
     for learner in (plain, taught):
         learner.learn(*known)
     learned, tested = _halves(suspects)

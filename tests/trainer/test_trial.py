@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from trainer.learners.base import Examples
-from trainer.learners.slda import StreamingLda
 from trainer.trial import Lesson, trial
 
 LABELS = ("Entire home/apt", "Private room", "Shared room")
@@ -29,7 +28,7 @@ SWAPPED = dict(zip(LABELS, (*LABELS[1:], LABELS[0]), strict=True))
 
 def test_another_vocabulary_is_news() -> None:
     """Texts of other words with a rule of their own: learned, and the old ones stay right."""
-    verdict = trial(StreamingLda, texts(3, 100, 3), KNOWN, JUDGED)
+    verdict = trial(texts(3, 100, 3), KNOWN, JUDGED)
 
     assert verdict.passed
     assert verdict.news > 0.95
@@ -45,13 +44,13 @@ def test_random_labels_are_none(seed: int) -> None:
         chance.choice([name for name in LABELS if name != label]).item() for label in lesson.labels
     ]
 
-    assert not trial(StreamingLda, Lesson(lesson.examples, wrong), KNOWN, JUDGED).passed
+    assert not trial(Lesson(lesson.examples, wrong), KNOWN, JUDGED).passed
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_swapped_labels_are_none(seed: int) -> None:
     """A rule that contradicts what is known of the same texts costs what was right."""
-    verdict = trial(StreamingLda, relabelled(texts(seed, 100, 0), SWAPPED), KNOWN, JUDGED)
+    verdict = trial(relabelled(texts(seed, 100, 0), SWAPPED), KNOWN, JUDGED)
 
     assert not verdict.passed
 
@@ -59,7 +58,7 @@ def test_swapped_labels_are_none(seed: int) -> None:
 def test_without_a_holdout_the_suspects_decide() -> None:
     """Nothing is lost of nothing."""
     nothing = Lesson(Examples(np.zeros((0, 8), np.float32), []), [])
-    verdict = trial(StreamingLda, texts(5, 100, 3), KNOWN, nothing)
+    verdict = trial(texts(5, 100, 3), KNOWN, nothing)
 
     assert (verdict.before, verdict.after) == (1, 1)
     assert verdict.passed
