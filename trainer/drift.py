@@ -48,6 +48,7 @@ class DriftEvent(msgspec.Struct, frozen=True):
         error_after: And since.
         classes_before: The share of each class before it.
         classes_after: And since.
+        label: The number of the last label that was kept before it was seen.
     """
 
     number: int
@@ -59,6 +60,7 @@ class DriftEvent(msgspec.Struct, frozen=True):
     error_after: float
     classes_before: dict[str, float]
     classes_after: dict[str, float]
+    label: int = 0
 
 
 class _Watch:
@@ -153,6 +155,7 @@ class Drift:
             error_after=_error(after),
             classes_before=_shares(before),
             classes_after=_shares(after),
+            label=self._database.last_learned(),
         )
         self._database.add_drift(event.number, msgspec.json.encode(event))
         self._metrics.drifts.labels(detector).inc()

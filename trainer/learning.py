@@ -1,6 +1,7 @@
 """Learn a mini-batch: predict, then learn, then keep, all of it or nothing."""
 
 import random
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, TypeVar
 
@@ -14,10 +15,11 @@ from runtime.records import Outbound, Record
 from trainer.database import Database, Items, encode_fact
 from trainer.doubt import Belief
 from trainer.doubts import Doubts
+from trainer.evenness import risen
 from trainer.holdout import is_held_out
 from trainer.intake import Dead, Forget, Label, Notice, Objection, Skip, dead, read
 from trainer.learners import LEARNERS
-from trainer.learners.base import Example, Examples, Learner
+from trainer.learners.base import Example, Examples, Learner, teach
 from trainer.learners.mixture import Mixture
 from trainer.live import LiveRelease
 from trainer.metrics import TrainerMetrics
@@ -30,7 +32,7 @@ from trainer.trial import Lesson, trial
 _log = structlog.get_logger(__name__)
 
 _NAME, _ENCODING, _SEEN, _FULL = "learner name", "encoding", "seen", "full"
-_REFIT_BATCH = 256
+_FITTED_TO = "fitted to"
 
 _Fact = TypeVar("_Fact")
 Deliver = Callable[[Sequence[Outbound]], None]
@@ -84,6 +86,7 @@ class Learning:
             _decoded(database.fact(_SEEN), Seen),
             _decoded(database.fact(_FULL), Full),
         )
+        self._fitted_to = _decoded(database.fact(_FITTED_TO), dict[str, int]) or {}
         self.learner: Learner = LEARNERS[settings.learner]()
         self._doubts = Doubts(database, settings.suspect_confidence, metrics)
         self._shrink_replay()
@@ -132,10 +135,7 @@ class Learning:
         for label in self._live.manifest.labels:
             learner.add_class(label)
         _log.info("fitting the learner to the replay buffer", listings=len(items.ids))
-        examples = self._examples(items)
-        for start in range(0, len(examples), _REFIT_BATCH):
-            end = start + _REFIT_BATCH
-            learner.learn(examples[start:end], items.labels[start:end])
+        teach(learner, self._examples(items), items.labels)
         learner.expect(self._database.known_to_be_learned())
         return learner
 
@@ -293,6 +293,25 @@ class Learning:
             draws = self._replay.draw(self.learner.rehearsal * len(labelled), chance)
             drawn = self._database.items_of(draws)
             self.learner.rehearse(self._examples(drawn), drawn.labels)
+        if classes := risen(self._fitted_to, self._replay.offered()):
+            self._relearn(classes)
+
+    def _relearn(self, classes: Sequence[str]) -> None:
+        """Let the learner learn anew what depends on the order, in which these classes came late."""
+        started = time.monotonic()
+        items = self._database.items(held_out=False)
+        self.learner = self.learner.relearned(self._examples(items), items.labels)
+        self._database.drop_learner()
+        self._database.keep_learner(self.learner.state())
+        self.learner.changes()  # they are kept already
+        self._database.taught.relearned()
+        self._fitted_to = self._replay.offered()
+        _log.info(
+            "learned anew from the replay buffer, since classes have become common",
+            classes=classes,
+            listings=len(items.ids),
+            seconds=round(time.monotonic() - started, 2),
+        )
 
     def _examples(self, items: Items) -> Examples:
         return Examples(items.features, self._live.tokenise(items.texts))
@@ -346,6 +365,7 @@ class Learning:
         database.remember(_ENCODING, self._live.encoding.encode())
         database.remember(_SEEN, encode_fact(self._replay.seen))
         database.remember(_FULL, encode_fact(self._replay.full))
+        database.remember(_FITTED_TO, encode_fact(self._fitted_to))
 
     def _advance(self, records: Sequence[Record]) -> None:
         offsets: dict[tuple[str, int], list[int]] = {}
@@ -370,6 +390,7 @@ class Learning:
         self.learner = learner
         self._database.drop_learner()
         self._database.taught.begin_again()
+        self._fitted_to = self._replay.offered()
         items = self._database.items(held_out=False)
         if items.ids:
             rows = _known_logits(learner, self._examples(items))

@@ -69,6 +69,10 @@ class ReplayBuffer:
         """How many listings of each class and domain were offered."""
         return {label: dict(domains) for label, domains in self._seen.items()}
 
+    def offered(self) -> dict[str, int]:
+        """How many listings of each class were offered."""
+        return {label: sum(domains.values()) for label, domains in self._seen.items()}
+
     def counts(self) -> dict[str, int]:
         """How many listings of each class are kept."""
         return {label: _size(domains) for label, domains in self._members.items()}

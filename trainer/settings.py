@@ -46,7 +46,7 @@ class TrainerSettings(Settings):
     ] = 200
     replay_size: Annotated[
         int, Field(ge=1, description="The most labelled listings in the replay buffer.")
-    ] = 2_000
+    ] = 10_000
     holdout_share: Annotated[
         float,
         Field(
@@ -200,6 +200,13 @@ class TrainerSettings(Settings):
             description="The encoder is fine-tuned after so many labels; 0: never for their number.",
         ),
     ] = 2_000
+    finetune_drift_labels: Annotated[
+        int,
+        Field(
+            ge=0,
+            description="When the stream has changed, fine-tuning waits for so many labels more.",
+        ),
+    ] = 500
     finetune_every_seconds: Annotated[
         float,
         Field(

@@ -60,6 +60,10 @@ class Taught:
         """Note that the learner was fitted to the replay buffer, and knows nothing else."""
         self._run("DELETE FROM taught")
         self._run("INSERT INTO taught SELECT seq, features FROM items WHERE NOT held_out")
+        self.relearned()
+
+    def relearned(self) -> None:
+        """Note that what the learner could not take back it learned anew, without what was deleted."""
         self._run("UPDATE deleted SET inside = 0")
 
     def delete(self, listing_id: str, inside: Sequence[int]) -> None:

@@ -6,12 +6,14 @@ It makes the first encoder of every stream, the naive way, and the bound.
 
 import random
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 
 import torch
 from torch.nn.functional import cross_entropy
 
 from artefacts.graphs import Floats, padded
 from trainer.encoders import PooledEncoder
+from trainer.finetuning.precision import training_precision
 
 BATCH = 32
 BATCHES_SORTED = 50
@@ -41,8 +43,9 @@ class Network(torch.nn.Module):
 
     def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
         """Score int64 (batch, sequence) twice: float32 (batch, classes)."""
-        features = self.encoder(input_ids, attention_mask)  # (batch, dim)
-        logits: torch.Tensor = self.head(FEATURE_SCALE * features)
+        with training_precision() if self.training else nullcontext():
+            features = self.encoder(input_ids, attention_mask)  # (batch, dim)
+        logits: torch.Tensor = self.head(FEATURE_SCALE * features.float())
         return logits
 
 
@@ -65,7 +68,8 @@ def fine_tune(
         [
             {"params": network.encoder.parameters(), "lr": ENCODER_RATE},
             {"params": network.head.parameters(), "lr": HEAD_RATE},
-        ]
+        ],
+        fused=True,
     )
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, _rate(len(batches)))
     network.train()

@@ -27,12 +27,14 @@ class Cost:
         waits: Seconds from the arrival of a label to answers that know it, without waiting for others.
         announced: Releases made.
         refused: Candidates refused.
+        alarms: How many labels had come at each drift alarm.
     """
 
     cpu_seconds: float = 0.0
     waits: list[float] = field(default_factory=list)
     announced: int = 0
     refused: int = 0
+    alarms: list[int] = field(default_factory=list)
 
 
 class Method(Protocol):

@@ -1,10 +1,12 @@
 """The figures as a page: tables, what they were measured on, and what they mean."""
 
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from statistics import fmean
 
 from bench.learning.job import LeftOut
 from bench.learning.results import Result, Spread, of, paired
+from bench.learning.streams import DRIFT, DRIFT_STREAM
 from bench.learning.table import METHODS
 
 _HEADER = (
@@ -57,6 +59,7 @@ def page(
     for stream in dict.fromkeys(each.stream for each in results):
         parts.append(f"## {stream[:1].upper()}{stream[1:]}\n\n{_table(results, stream)}")
         parts.append(_recalls(results, stream))
+        parts += [_drift(results, stream), _alarms(results, stream)]
         if stream in pictures:
             parts.append(f"![Accuracy after each phase of: {stream}]({pictures[stream]})\n")
     if differences := _differences(results):
@@ -69,7 +72,7 @@ def page(
     parts.append(
         "Measured on: " + ", ".join(f"{key} {value}" for key, value in about.items()) + "."
     )
-    return "\n".join(parts) + "\n"
+    return "\n".join(filter(None, parts)) + "\n"
 
 
 def _table(results: Sequence[Result], stream: str) -> str:
@@ -106,6 +109,49 @@ def _recalls(results: Sequence[Result], stream: str) -> str:
             ]
             lines.append(_row(entry.title, *map(points, spreads)))
     return "\n".join(lines) + "\n"
+
+
+def _drift(results: Sequence[Result], stream: str) -> str:
+    """How well the new part of a sharp drift is known soon after, and the old one at the end."""
+    if stream != DRIFT_STREAM:
+        return ""
+    old, new = DRIFT
+    alone = {each.seed: each.scores.by_part[0][new] for each in of(results, stream, "alone")}
+    lines = [
+        _row(
+            "", "new titles after 1,000 labels, minus learned alone", "old titles, end minus before"
+        ),
+        _row("---", "---", "---"),
+    ]
+    for name, entry in METHODS.items():
+        found = [each for each in of(results, stream, name) if len(each.scores.by_part) > 1]
+        soon = [
+            each.scores.by_part[1][new] - alone[each.seed] for each in found if each.seed in alone
+        ]
+        kept = [each.scores.by_part[-1][old] - each.scores.by_part[0][old] for each in found]
+        if found:
+            figures = (points(Spread.of(each), signed=True) for each in (soon, kept))
+            lines.append(_row(entry.title, *figures))
+    return "\n".join(lines) + "\n"
+
+
+def _alarms(results: Sequence[Result], stream: str) -> str:
+    """When the trainer saw a drift, in labels since the last phase ended."""
+    lines = []
+    for name, entry in METHODS.items():
+        found = of(results, stream, name)
+        if not any(each.announced for each in found):
+            continue
+        seen = []
+        for each in found:
+            ends = [0, *each.scores.labels]
+            places = [(bisect_left(ends, alarm) - 1, alarm) for alarm in each.alarms]
+            seen += [
+                f"{alarm - ends[phase]:,} labels into {each.phases[phase]} (seed {each.seed})"
+                for phase, alarm in places
+            ]
+        lines.append(f"- {entry.title}: {', '.join(seen) or 'none'}")
+    return "Drift alarms:\n\n" + "\n".join(lines) + "\n" if lines else ""
 
 
 def _differences(results: Sequence[Result]) -> str:

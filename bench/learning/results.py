@@ -23,6 +23,7 @@ class Result(msgspec.Struct, frozen=True):
         label_to_live_seconds: The median, without waiting for other labels.
         announced: Releases made.
         refused: Candidates refused.
+        alarms: How many labels had come at each drift alarm.
     """
 
     stream: str
@@ -34,6 +35,7 @@ class Result(msgspec.Struct, frozen=True):
     label_to_live_seconds: float
     announced: int
     refused: int
+    alarms: list[int]
 
 
 def result(
@@ -49,6 +51,7 @@ def result(
         statistics.median(cost.waits),
         cost.announced,
         cost.refused,
+        cost.alarms,
     )
 
 

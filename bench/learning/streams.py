@@ -11,6 +11,7 @@ from schemas.errors import ConfigurationError
 CITIES = ("nyc", "dublin", "madrid", "mexico_city")
 BURST = (("Entire home/apt", "Private room"), ("Shared room",), ("Hotel room",))
 SNAPSHOTS_OF = "madrid"
+DRIFT_STREAM = "sharp drift"
 DRIFT = ("barcelona", "drift_masked_barcelona")
 AFTER_DRIFT = 1_000
 NOISY_ROWS = 1_000
@@ -148,7 +149,7 @@ def noisy(clean: Stream, seed: int) -> Stream:
 
 def sharp_drift(data: Path, size: Size, seed: int) -> Stream:
     """The titles of a city are replaced by generated ones; judged also soon after."""
-    whole = in_turn("sharp drift", [listings(data, name) for name in DRIFT], size, seed)
+    whole = in_turn(DRIFT_STREAM, [listings(data, name) for name in DRIFT], size, seed)
     before, after = whole.phases
     cut = size.of(AFTER_DRIFT)
     soon, rest = (
@@ -159,11 +160,11 @@ def sharp_drift(data: Path, size: Size, seed: int) -> Stream:
 
 
 def by_time(data: Path, size: Size, seed: int) -> Stream:
-    """The snapshots of a city, oldest first, with as many rows in all as one and a half cities have."""
+    """The snapshots of a city, oldest first, with as many rows in all as a city has."""
     groups: dict[str, list[Row]] = {}
     for row in listings(data, SNAPSHOTS_OF, by_snapshot=True):
         groups.setdefault(row.part, []).append(row)
-    rows, test = (3 * count // (2 * len(groups)) for count in (size.rows, size.test))
+    rows, test = (count // len(groups) for count in (size.rows, size.test))
     smaller = replace(size, rows=rows, test=test)
     return in_turn("time", [groups[name] for name in sorted(groups)], smaller, seed)
 
@@ -172,17 +173,18 @@ def standard(data: Path, size: Size, seed: int) -> list[tuple[Stream, ...]]:
     """
     The streams of `make bench-learning`, those of the same rows together.
 
-    Class burst, shuffled and noise take half of the rows: all of it has to end within an hour.
+    All but cities in turn take half of the rows: all of it has to end within an hour.
 
     Raises:
         ConfigurationError: A file is missing.
     """
     groups = [listings(data, name) for name in CITIES]
-    half = in_turn("half", groups, replace(size, rows=size.rows // 2), seed)
+    smaller = replace(size, rows=size.rows // 2)
+    half = in_turn("half", groups, smaller, seed)
     mixed = shuffled(half, size, seed)
     return [
         (in_turn("cities in turn", groups, size, seed),),
-        (sharp_drift(data, size, seed),),
+        (sharp_drift(data, smaller, seed),),
         (class_burst(half), mixed, noisy(mixed, seed)),
         (by_time(data, size, seed),),
     ]

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from bench.learning.finetuned import Joint, Naive
 from bench.learning.methods import Maker
-from bench.learning.streams import Stream
+from bench.learning.streams import DRIFT_STREAM, Stream
 from bench.learning.tfidf import OnePass, Refitted
 from bench.learning.trained import Trained
 from trainer.learners import LEARNERS
@@ -55,7 +55,7 @@ METHODS: dict[str, Entry] = {
     "alone": Entry(
         "fine-tuning on the new data alone",
         lambda run: Joint(run, last_alone=True),
-        only=frozenset({"sharp drift"}),
+        only=frozenset({DRIFT_STREAM}),
     ),
     "naive": Entry("naive fine-tuning", Naive, not_for=_SHUFFLED),
 }

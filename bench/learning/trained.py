@@ -22,7 +22,7 @@ from trainer.database import Database
 from trainer.drift import Drift
 from trainer.finetuning.memory import want, wanted
 from trainer.finetuning.slow_path import SlowPath
-from trainer.learning import Learning
+from trainer.learning import Encoded, Learning
 from trainer.live import LiveRelease, Releases
 from trainer.metrics import TrainerMetrics
 from trainer.publishing import Publishing
@@ -32,8 +32,9 @@ MINI_BATCH = 64
 RELEASE_EVERY = 512
 """Labels between two candidates; a deployment counts seconds instead."""
 FINE_TUNES = 2
-FINE_TUNE_STEPS = 150
-"""Mini-batches of a fine-tune: half of the trainer's default, so that all fits into an hour."""
+STEPS_PER_LABEL = 1 / 60
+MOST_STEPS = 300
+"""Mini-batches of a fine-tune: the trainer's default, fewer in a short stream."""
 _LOOK_SECONDS = 0.1
 
 
@@ -44,8 +45,9 @@ class Trained:
     Args:
         run: What is learned.
         learner: As TRAINER_LEARNER has it.
-        fine_tunes: The slow path fine-tunes the encoder twice, evenly spread over the stream. The
-            stream waits meanwhile: in a deployment labels come slower.
+        fine_tunes: The slow path fine-tunes the encoder twice, evenly spread over the stream, and
+            whenever the stream has changed. The stream waits meanwhile: in a deployment labels come
+            slower.
     """
 
     at_once = False
@@ -53,13 +55,14 @@ class Trained:
     def __init__(self, run: Run, learner: str, fine_tunes: bool = False) -> None:
         self._run = run
         self._folder = Path(tempfile.mkdtemp(dir=run.bench.folder))
+        self._steps = max(20, min(MOST_STEPS, round(STEPS_PER_LABEL * len(run.stream.rows))))
         self._settings = load(
             TrainerSettings,
             learner=learner,
             database=self._folder / "trainer.sqlite",
             release_interval_seconds=0,
             finetune_every_labels=0,
-            finetune_steps=FINE_TUNE_STEPS,
+            finetune_steps=self._steps,
             finetune_cpu_seconds=86_400,
         )
         shared = load(
@@ -75,18 +78,20 @@ class Trained:
         self._live = self._base(shared)
         self._database = Database(self._settings.database)
         self._metrics = TrainerMetrics()
+        self._drift = Drift(self._database, self._metrics)
         self._learning = Learning(
-            self._database, self._settings, self._prefix, self._live, _refuse, self._metrics
-        )
+            self._database, self._settings, self._prefix, self._live, _refuse, self._metrics,
+            self._watch,
+        )  # fmt: skip
         self._publishing = Publishing(
             run.bench.kafka, shared, self._settings, self._database, self._releases,
             self._metrics, 1,
         )  # fmt: skip
         self._slow_path = SlowPath(
             self._settings, self._database, self._learning, self._releases,
-            Drift(self._database, self._metrics), lambda: None, self._metrics, "ERROR",
+            self._drift, lambda: None, self._metrics, "ERROR",
         )  # fmt: skip
-        self._fine_tune_every = len(run.stream.rows) // FINE_TUNES if fine_tunes else 0
+        self._fine_tunes = fine_tunes
         self._offset = self._unreleased = self._fine_tuned_at = 0
         self.cost = Cost()
 
@@ -100,7 +105,7 @@ class Trained:
             self.cost.cpu_seconds += watch.cpu_seconds
             if not self._unreleased:
                 self.cost.waits.append(watch.wall_seconds)
-            if 0 < self._fine_tune_every <= self._offset - self._fine_tuned_at:
+            if self._fine_tunes and self._due():
                 self._fine_tuned_at = self._offset
                 self._fine_tune()
         self.cost.announced = int(self._metric("releases_total", outcome="announced"))
@@ -118,17 +123,31 @@ class Trained:
             self._live = self._publishing.run(self._learning.learner, self._live)
             self._unreleased = 0
 
+    def _watch(self, labelled: Encoded, said: Sequence[str | None], encoding: str) -> None:
+        for place, (label, guess) in enumerate(zip(labelled, said, strict=True)):
+            before = self._database.drifts()
+            self._drift.observe([label], [guess])
+            if self._database.drifts() > before:
+                self.cost.alarms.append(self._offset + place + 1)
+
+    def _due(self) -> bool:
+        every = len(self._run.stream.rows) // FINE_TUNES
+        change, waits = self._drift.pending, self._settings.finetune_drift_labels
+        return self._offset - self._fine_tuned_at >= every or (
+            change is not None and self._database.last_learned() - change.label >= waits
+        )
+
     def _fine_tune(self) -> None:
         """Let the slow path fine-tune, encode again and make its candidate, and wait for it."""
         spent = self._metric("finetune_cpu_seconds_total")
         with Watch(self._run.bench.encoders) as watch:
             with self._database.transaction():
-                want(self._database, "half of the stream has come")
+                want(self._database, "it is time, or the stream has changed")
             while wanted(self._database) or self._metric("finetuning"):
                 self._slow_path.step(self._live)
                 if self._slow_path.ready:
                     self._live = self._slow_path.conclude(self._live, self._publishing)
-                self._run.bench.step(int(self._metric("finetune_step")), FINE_TUNE_STEPS)
+                self._run.bench.step(int(self._metric("finetune_step")), self._steps)
                 time.sleep(_LOOK_SECONDS)
         self.cost.cpu_seconds += watch.cpu_seconds
         self.cost.cpu_seconds += self._metric("finetune_cpu_seconds_total") - spent

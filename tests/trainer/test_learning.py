@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -353,6 +354,33 @@ def test_another_encoder_encodes_and_fits_again(bench: Bench) -> None:
     state = bench.learning.learner.state()
     bench.restart()
     assert state == bench.learning.learner.state()
+
+
+def test_after_a_burst_of_a_class_it_learns_anew_without_what_was_deleted(bench: Bench) -> None:
+    """The n-grams are those of the buffer in random order, and survive a restart; SLDA stays."""
+    numbers = learned_numbers(160)
+    events = [msgspec.structs.replace(labelled(n), label="Entire home/apt") for n in numbers[:100]]
+    bench.feed(*events)
+    bench.learning.step([record(deletion(numbers[0]), 0)])
+    assert bench.database.taught.deleted_inside()
+    late = [msgspec.structs.replace(labelled(n), label="Houseboat") for n in numbers[100:]]
+    for place, event in enumerate(late[:49]):
+        bench.feed(event, first=100 + place)
+    before = bench.learning.learner
+    bench.feed(late[49], first=149)
+    items = bench.database.items(False)
+    examples = Examples(items.features, bench.live.tokenise(items.texts))
+
+    assert before is not bench.learning.learner
+    assert bench.database.taught.deleted_inside() == []
+    expected = before.relearned(examples, items.labels)
+    assert expected.state() == bench.learning.learner.state()
+    bench.restart()
+    assert expected.state() == bench.learning.learner.state()
+    relearned = bench.learning.learner
+    for place, event in enumerate(late[50:]):
+        bench.feed(event, first=150 + place)
+    assert bench.learning.learner is relearned  # it is not yet twice as common
 
 
 def test_a_listing_that_the_new_encoder_cannot_read_goes(bench: Bench) -> None:

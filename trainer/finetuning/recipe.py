@@ -15,6 +15,7 @@ from artefacts.manifest import Losses
 from schemas.errors import RoomstreamError
 from trainer.encoders import PooledEncoder
 from trainer.finetuning.job import Listings
+from trainer.finetuning.precision import training_precision
 
 BATCH = 32
 ENCODER_RATE, HEAD_RATE = 1e-4, 1e-3
@@ -100,7 +101,8 @@ class Training:
             [
                 {"params": self._model.encoder.parameters()},
                 {"params": self._model.head.parameters()},
-            ]
+            ],
+            fused=True,
         )
         self.step = 0
         self.curve: list[Losses] = []
@@ -167,9 +169,10 @@ class Training:
             group["lr"] = rate
         self._model.train()
         ids, mask = _padded(self._listings, rows)
-        with torch.set_grad_enabled(self.step >= warm_up_steps(self._steps)):
+        warm = self.step >= warm_up_steps(self._steps)
+        with torch.set_grad_enabled(warm), training_precision():
             features = self._model.encoder(ids, mask)  # (batch, dim)
-        logits = self._model.scores(features)  # (batch, classes)
+        logits = self._model.scores(features.float())  # (batch, classes)
         loss = functional.cross_entropy(logits, torch.from_numpy(self._listings.labels[rows]))
         stored = torch.from_numpy(self._listings.stored[rows])
         (loss + DARK_WEIGHT * dark_loss(logits, stored)).backward()  # type: ignore[no-untyped-call]

@@ -177,6 +177,8 @@ class SlowPath:
             return
         request, drift = self._requested(), self._drift.pending
         last_label = self._database.last_learned()
+        if drift and last_label - drift.label < self._settings.finetune_drift_labels:
+            drift = None  # what there is of the new kind would teach the encoder little
         if request and request.request_id != self._memory.request:
             why = f"requested: {request.why}"
         else:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.special import softmax
 
 from trainer.heads import Graph, head_of
-from trainer.learners.base import UNSEEN_LOGIT, Examples, Features, Logits
+from trainer.learners.base import UNSEEN_LOGIT, Examples, Features, Logits, teach
 from trainer.learners.bucket_weights import BucketWeights, Rows, adagrad
 from trainer.learners.ngrams import Bags, bag_graph, bags_of
 
@@ -93,6 +93,20 @@ class Ngram:
 
     def rehearse(self, examples: Examples, labels: Sequence[str]) -> None:
         """Nothing: the mini-batch is all that counts."""
+
+    def relearned(self, examples: Examples, labels: Sequence[str]) -> Self:
+        """
+        Learn anew from the replay buffer, in random order.
+
+        A class that comes late meets weights of n-grams that hardly move any more, and that say
+        nothing of it: it needs far more examples than one that was there from the beginning.
+        """
+        learner = type(self)()
+        for label in self._classes:
+            learner.add_class(label)
+        teach(learner, examples, labels)
+        learner.expect(dict(zip(self._classes, self._expected.tolist(), strict=True)))
+        return learner
 
     def forget(self, features: Features, labels: Sequence[str]) -> bool:
         """Count them no longer. What the weights have of them stays until they are fitted again."""

@@ -91,6 +91,10 @@ class StreamingLda:
     def rehearse(self, examples: Examples, labels: Sequence[str]) -> None:
         """Nothing: it would count them twice."""
 
+    def relearned(self, examples: Examples, labels: Sequence[str]) -> Self:
+        """Itself: moments do not depend on the order."""
+        return self
+
     def forget(self, features: Features, labels: Sequence[str]) -> bool:
         """Take back examples: the moments are then those of the others."""
         for label, rows in _by_label(labels).items():
