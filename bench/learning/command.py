@@ -30,7 +30,7 @@ from roomstream.brokers import EmbeddedBroker
 from schemas.errors import RoomstreamError
 from trainer.sources import MINILM
 
-QUICK = 1 / 15
+QUICK = 1 / 20
 """The share of the rows that --quick takes."""
 
 
