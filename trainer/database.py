@@ -26,7 +26,7 @@ from trainer.prequential import Prediction
 from trainer.suspects import Suspects
 from trainer.taught import Taught
 
-VERSION = 2
+VERSION = 3
 
 _SCHEMA = """
 CREATE TABLE facts (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
@@ -97,6 +97,10 @@ CREATE INDEX items_by_age ON items (held_out, seq);
 CREATE TABLE taught (               -- what the learner was taught since the encoder changed, to take back
     seq INTEGER PRIMARY KEY,        -- of the label
     features BLOB NOT NULL          -- float32 (dim,)
+);
+CREATE TABLE tuned (                -- what fine-tuned encoders have seen
+    encoding TEXT PRIMARY KEY,      -- LiveRelease.encoding
+    seqs TEXT NOT NULL              -- the labels, as a JSON array, of it and those that it comes from
 );
 CREATE TABLE deleted (              -- learned labels whose listing was deleted since
     seq INTEGER PRIMARY KEY,        -- of the label

@@ -1,6 +1,6 @@
 """The live release as the trainer needs it: its encoder to learn with, its head to compare with."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,9 +39,7 @@ class LiveRelease:
     @property
     def encoding(self) -> str:
         """What decides the features of a text: encoder, tokenizer and length."""
-        blobs = self.manifest.blobs
-        parts = (blobs[ENCODER].digest, blobs[TOKENIZER].digest, str(self.manifest.max_length))
-        return " ".join(parts)
+        return encoding_of(self.manifest.blobs, self.manifest.max_length)
 
     def encode(self, texts: Sequence[str]) -> list[Example | None]:
         """
@@ -87,6 +85,11 @@ class LiveRelease:
             return self._examples([text])[0]
         except InferenceError:
             return None
+
+
+def encoding_of(blobs: Mapping[str, Blob], max_length: int) -> str:
+    """What decides the features of a text in a release of these files."""
+    return " ".join((blobs[ENCODER].digest, blobs[TOKENIZER].digest, str(max_length)))
 
 
 class Releases:

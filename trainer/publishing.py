@@ -25,7 +25,7 @@ from trainer.database import Database
 from trainer.heads import calibrated_head
 from trainer.judging import HeldOut, Judging
 from trainer.learners.base import Examples, Learner, Logits
-from trainer.live import LiveRelease, Releases
+from trainer.live import LiveRelease, Releases, encoding_of
 from trainer.metrics import TrainerMetrics
 from trainer.provenance import library_versions, with_golden
 from trainer.settings import TrainerSettings
@@ -90,7 +90,7 @@ class Publishing:
         self._judging = Judging(database, settings, metrics)
         self._store = Store(shared.store)
         self._judged_seq = database.last_seq_announced()
-        self._judged_gone = database.taught.gone_before()
+        self._judged_deletions = 0
         self._not_before = 0.0
         self._failures = 0
         self._failing_since = 0.0
@@ -129,7 +129,7 @@ class Publishing:
             and time.monotonic() >= self._not_before
             and (
                 self._database.last_learned() > self._judged_seq
-                or self._database.taught.gone() > self._judged_gone
+                or self._database.taught.waiting(live.encoding) > self._judged_deletions
             )
         )
 
@@ -158,7 +158,7 @@ class Publishing:
             RoomstreamError: The exported head is not the learner: a bug.
         """
         started = time.perf_counter()
-        last_seq, gone = self._database.last_learned(), self._database.taught.gone()
+        last_seq = self._database.last_learned()
         holdout = self._judging.holdout(live)
         seen = holdout.through(tuned.holdout) if tuned else holdout
         logits = _logits(learner, seen)
@@ -177,7 +177,8 @@ class Publishing:
             self._metrics.publish_seconds.observe(time.perf_counter() - started)
         else:
             self._refuse(manifest, last_seq)
-        self._judged_seq, self._judged_gone = last_seq, gone
+        self._judged_seq = last_seq
+        self._judged_deletions = self._database.taught.waiting(live.encoding)
         self._not_before = time.monotonic() + self._settings.release_interval_seconds
         self._failures, self.fault = 0, ""
         return live
@@ -224,6 +225,8 @@ class Publishing:
         base = live.manifest
         created_at = datetime.now(UTC)
         ours = {role: Blob.of(data) for role, data in parts.items()}
+        blobs = {**base.blobs, **ours}
+        encoding, anew = encoding_of(blobs, base.max_length), figures is not None
         manifest = Manifest(
             release=new_release_id(created_at, ours[HEAD]),
             created_at=created_at,
@@ -233,7 +236,7 @@ class Publishing:
             temperature=calibration.temperature,
             class_prior=calibration.prior(learner.prior()),
             review_below=base.review_below,
-            blobs={**base.blobs, **ours},
+            blobs=blobs,
             parent=base.release,
             base_model=base.base_model,
             learner=learner.name,
@@ -241,8 +244,8 @@ class Publishing:
                 ranges=self._database.ranges(),
                 labels_by_class=self._database.learned(),
                 deleted=self._database.learned_and_deleted(),
-                deleted_inside=self._database.taught.deleted_inside(),
-                deleted_since=self._database.taught.deleted_since(),
+                deleted_inside=self._database.taught.deleted_inside(encoding, anew),
+                deleted_since=self._database.taught.deleted_since(encoding, anew),
             ),
             fine_tuning=figures,
             versions=library_versions(),
@@ -289,7 +292,11 @@ class Publishing:
         outcome = "announced" if channel == "live" else "challenger"
         with self._database.transaction():
             self._database.add_candidate(manifest, outcome, last_seq)
-            self._database.taught.announced_without(manifest.release)
+            self._database.taught.announced_without(
+                manifest.release,
+                encoding_of(manifest.blobs, manifest.max_length),
+                anew=manifest.fine_tuning is not None,
+            )
         self._metrics.releases.labels(outcome).inc()
         _log.info(
             "release announced",

@@ -3,9 +3,13 @@ What a learner was taught, kept so that it can be taken back, and what became of
 
 The features of every learned label are kept (4 bytes a dimension: 1.5 KB for 384) until the encoder
 changes or its listing is deleted. After a change of encoder the learner knows the replay buffer only.
+
+A fine-tuned encoder cannot forget: it has something of every listing that it, or one that it was
+fine-tuned from, has seen. Nothing but another base model is without them.
 """
 
-from collections.abc import Callable, Sequence
+import json
+from collections.abc import Callable, Iterable, Sequence
 from itertools import groupby
 from typing import Any, NamedTuple
 
@@ -15,8 +19,10 @@ from artefacts.graphs import Floats
 from artefacts.manifest import LabelOffsets
 
 Rows = Callable[..., list[tuple[Any, ...]]]
-_DELETED = 'SELECT topic, partition, "offset" FROM deleted JOIN labels USING (seq)'
-_IN_ORDER = "ORDER BY topic, partition, 3"
+_DELETED = (
+    'SELECT topic, partition, "offset", seq, inside, release FROM deleted JOIN labels USING (seq) '
+    "ORDER BY topic, partition, 3"
+)
 
 
 class Lessons(NamedTuple):
@@ -29,7 +35,7 @@ class Lessons(NamedTuple):
 
 class Taught:
     """
-    The tables `taught` and `deleted`; writes belong into a transaction of the database.
+    The tables `taught`, `tuned` and `deleted`; writes belong into a transaction of the database.
 
     Args:
         run: Executes a statement and returns its rows.
@@ -81,33 +87,57 @@ class Taught:
             self._run("INSERT INTO deleted VALUES (?, ?, NULL)", seq, seq in inside)
             self._run("DELETE FROM taught WHERE seq = ?", seq)
 
-    def deleted_inside(self) -> list[LabelOffsets]:
-        """The deleted labels that the learner still has something of."""
-        return _places(self._run(f"{_DELETED} WHERE inside {_IN_ORDER}"))
+    def tuned(self, encoding: str, origin: str, seqs: Sequence[int]) -> None:
+        """
+        Note that an encoder was fine-tuned.
 
-    def deleted_since(self) -> list[LabelOffsets]:
-        """The deleted labels that the next release is the first one without."""
-        return _places(self._run(f"{_DELETED} WHERE NOT inside AND release IS NULL {_IN_ORDER}"))
+        Args:
+            encoding: What decides its features (`LiveRelease.encoding`).
+            origin: The same of the encoder that it was fine-tuned from.
+            seqs: The numbers of the labels that it has seen.
+        """
+        every = sorted({*seqs, *self._tuned_on(origin)})
+        self._run("INSERT OR REPLACE INTO tuned VALUES (?, ?)", encoding, json.dumps(every))
 
-    def gone(self) -> int:
-        """How many deleted labels the learner has nothing of any more."""
-        ((count,),) = self._run("SELECT count(*) FROM deleted WHERE NOT inside")
-        return int(count)
+    def deleted_inside(self, encoding: str, anew: bool = False) -> list[LabelOffsets]:
+        """
+        The deleted labels that a release has something of, by its learner or by its encoder.
 
-    def gone_before(self) -> int:
-        """How many of these are not in a release that was announced."""
-        ((count,),) = self._run("SELECT count(*) FROM deleted WHERE release IS NOT NULL")
-        return int(count)
+        Args:
+            encoding: Of the release.
+            anew: Its learner was fitted to the replay buffer, and is not the one that goes on yet.
+        """
+        return _places(self._deleted(encoding, anew, inside=True))
 
-    def announced_without(self, release: str) -> None:
-        """Note the first release without what the learner has nothing of any more."""
-        self._run(
-            "UPDATE deleted SET release = ? WHERE NOT inside AND release IS NULL",
-            release,
-        )
+    def deleted_since(self, encoding: str, anew: bool = False) -> list[LabelOffsets]:
+        """The deleted labels that the next release, with this encoder, is the first one without."""
+        rows = self._deleted(encoding, anew, inside=False)
+        return _places(row for row in rows if row[-1] is None)
+
+    def waiting(self, encoding: str) -> int:
+        """How many deleted labels the next release, with this encoder, is the first one without."""
+        return sum(row[-1] is None for row in self._deleted(encoding, anew=False, inside=False))
+
+    def announced_without(self, release: str, encoding: str, anew: bool = False) -> None:
+        """Note the first release without what neither the learner nor its encoder has any more."""
+        for row in self._deleted(encoding, anew, inside=False):
+            self._run(
+                "UPDATE deleted SET release = ? WHERE seq = ? AND release IS NULL", release, row[3]
+            )
+
+    def _deleted(self, encoding: str, anew: bool, inside: bool) -> list[tuple[Any, ...]]:
+        """Topic, partition, offset, number, flag and first release without it of deleted labels."""
+        seen = set(self._tuned_on(encoding))
+        rows = self._run(_DELETED)
+        return [row for row in rows if (row[3] in seen or bool(row[4] and not anew)) == inside]
+
+    def _tuned_on(self, encoding: str) -> list[int]:
+        rows = self._run("SELECT seqs FROM tuned WHERE encoding = ?", encoding)
+        found: list[int] = json.loads(rows[0][0]) if rows else []
+        return found
 
 
-def _places(rows: list[tuple[Any, ...]]) -> list[LabelOffsets]:
+def _places(rows: Iterable[tuple[Any, ...]]) -> list[LabelOffsets]:
     return [
         LabelOffsets(topic, partition, [row[2] for row in group])
         for (topic, partition), group in groupby(rows, key=lambda row: row[:2])

@@ -285,7 +285,7 @@ def test_after_another_encoder_only_kept_listings_are_taken_back(tmp_path: Path)
     bench.learning.step([record(deletion(kept), 1)])
 
     assert before == untouched != bench.learning.learner.head()
-    assert [part.offsets for part in bench.database.taught.deleted_since()] == [
+    assert [part.offsets for part in bench.database.taught.deleted_since(bench.live.encoding)] == [
         sorted(numbers.index(n) for n in (kept, other))
     ]
     bench.close()
@@ -362,7 +362,7 @@ def test_after_a_burst_of_a_class_it_learns_anew_without_what_was_deleted(bench:
     events = [msgspec.structs.replace(labelled(n), label="Entire home/apt") for n in numbers[:100]]
     bench.feed(*events)
     bench.learning.step([record(deletion(numbers[0]), 0)])
-    assert bench.database.taught.deleted_inside()
+    assert bench.database.taught.deleted_inside(bench.live.encoding)
     late = [msgspec.structs.replace(labelled(n), label="Houseboat") for n in numbers[100:]]
     for place, event in enumerate(late[:49]):
         bench.feed(event, first=100 + place)
@@ -372,7 +372,7 @@ def test_after_a_burst_of_a_class_it_learns_anew_without_what_was_deleted(bench:
     examples = Examples(items.features, bench.live.tokenise(items.texts))
 
     assert before is not bench.learning.learner
-    assert bench.database.taught.deleted_inside() == []
+    assert bench.database.taught.deleted_inside(bench.live.encoding) == []
     expected = before.relearned(examples, items.labels)
     assert expected.state() == bench.learning.learner.state()
     bench.restart()

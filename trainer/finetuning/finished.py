@@ -28,6 +28,9 @@ class Finished:
         self._encoder = releases.encoders.get(
             Blob.of(result.encoder), lambda _: result.encoder, threads
         )
+        self.seen_seqs = [
+            seq for seq, label in zip(listings.seqs, listings.labels, strict=True) if label >= 0
+        ]
         keys = zip(listings.ids, listings.seqs, strict=True)
         self._features: dict[tuple[str, int], Floats] = dict(
             zip(keys, result.features, strict=True)

@@ -26,7 +26,7 @@ from trainer.finetuning.memory import Memory, reason, recall, remember, want, wa
 from trainer.finetuning.process import Process
 from trainer.holdout import is_held_out
 from trainer.learning import Learning
-from trainer.live import LiveRelease, Releases
+from trainer.live import LiveRelease, Releases, encoding_of
 from trainer.metrics import TrainerMetrics
 from trainer.publishing import Channel, Publishing, Tuned
 from trainer.settings import TrainerSettings
@@ -131,6 +131,11 @@ class SlowPath:
         holdout = finished.seen(self._database.items(held_out=True), seqs)
         learner = self._learning.fitted(replay)
         tuned = Tuned(finished.parts, finished.figures, holdout.features)
+        blobs = {**live.manifest.blobs, ENCODER: Blob.of(finished.parts[ENCODER])}
+        with self._database.transaction():
+            self._database.taught.tuned(
+                encoding_of(blobs, live.manifest.max_length), live.encoding, finished.seen_seqs
+            )
         try:
             after = publishing.run(learner, live, channel, tuned)
         except TryAgain:

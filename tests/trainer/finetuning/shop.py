@@ -9,7 +9,7 @@ from runtime.settings import KafkaSettings, SharedSettings
 from schemas.events import FineTuneRequest, ReleaseAnnouncement
 from tests.releases import ROOM_TYPES
 from tests.trainer.distilberts import save_model
-from tests.trainer.labels import labelled, records
+from tests.trainer.labels import deletion, labelled, record, records
 from trainer.base_import import import_base
 from trainer.database import Database
 from trainer.drift import Drift
@@ -48,7 +48,7 @@ class Shop:
         self.request: FineTuneRequest | None = None
         save_model(folder / "model")
         self.live = self._base(folder / "model")
-        self._sent = 0
+        self._sent = self._deletions = 0
         self.start()
 
     def start(self) -> None:
@@ -83,6 +83,11 @@ class Shop:
         events = [labelled(number) for number in range(self._sent, self._sent + count)]
         self.learning.step(records(events, self._sent))
         self._sent += count
+
+    def delete(self, number: int) -> None:
+        """Take in that a listing was deleted."""
+        self.learning.step([record(deletion(number), self._deletions)])
+        self._deletions += 1
 
     def publish(self) -> None:
         """The fast path's candidate."""

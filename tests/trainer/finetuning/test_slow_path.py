@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from artefacts.errors import ReleaseRefused, StoreError
-from artefacts.manifest import ENCODER, TOKENIZER, WEIGHTS, GateResult
+from artefacts.manifest import ENCODER, TOKENIZER, WEIGHTS, GateResult, LabelOffsets
 from artefacts.store import Store
 from roomstream.brokers import Broker
 from roomstream.live import live_announcement
@@ -19,6 +19,7 @@ from runtime.settings import KafkaSettings, load
 from runtime.topics import create_topics
 from schemas.events import FineTuneRequest
 from tests.trainer.finetuning.shop import Shop
+from trainer.drift import DriftEvent
 from trainer.finetuning.memory import recall, want
 from trainer.live import LiveRelease
 
@@ -39,6 +40,10 @@ def shop(kafka: KafkaSettings, topic_prefix: str, tmp_path: Path) -> Iterator[Sh
     shop.publish()
     yield shop
     shop.database.__exit__()
+
+
+def _offsets(places: list[LabelOffsets]) -> set[int]:
+    return {offset for place in places for offset in place.offsets}
 
 
 def _request(number: int) -> FineTuneRequest:
@@ -263,6 +268,62 @@ def test_each_request_is_taken_up_once(shop: Shop) -> None:
     assert first.why == "requested: a new city"
     assert second.job == ""
     assert recall(shop.database).request == "r-2"
+
+
+def test_an_encoder_has_something_of_every_listing_that_it_has_seen(shop: Shop) -> None:
+    """Deleted before the job, it is gone; while it runs or later, it stays inside all that follow."""
+    first, meanwhile, later = (
+        int(name.removeprefix("l-")) for name, _, _ in shop.database.kept()[:3]
+    )
+    shop.delete(first)
+    shop.begin()
+    shop.delete(meanwhile)
+    shop.fine_tune()
+    shop.conclude()
+    tuned = shop.live.manifest.lineage
+    shop.delete(later)
+    shop.learn(20)
+    shop.publish()
+    after = shop.live.manifest.lineage
+    shop.request = _request(1)
+    shop.begin()
+    shop.fine_tune()
+    shop.conclude()
+    again = shop.live.manifest.lineage
+
+    assert _offsets(tuned.deleted_since) == {first}
+    assert _offsets(tuned.deleted_inside) == {meanwhile}
+    assert _offsets(after.deleted_inside) == _offsets(again.deleted_inside) == {meanwhile, later}
+    assert _offsets(after.deleted_since) == _offsets(again.deleted_since) == set()
+
+
+def test_a_change_of_the_stream_waits_for_labels_of_the_new_kind(shop: Shop) -> None:
+    """Fine-tuning on the few that showed it would teach the encoder nothing."""
+    options = {"finetune_every_labels": 0, "finetune_drift_labels": 20}
+    shop.settings = shop.settings.model_copy(update=options)
+    shop.restart()
+    event = DriftEvent(
+        number=1,
+        domain="madrid",
+        detector="HDDM_W",
+        since=datetime.now(UTC),
+        labels=5,
+        error_before=0.1,
+        error_after=0.6,
+        classes_before={},
+        classes_after={},
+        label=shop.database.last_learned(),
+    )
+    with shop.database.transaction():
+        shop.database.add_drift(1, msgspec.json.encode(event))
+    shop.learn(19)
+    shop.begin()
+    early = recall(shop.database).job
+    shop.learn(1)
+    shop.begin()
+
+    assert early == ""
+    assert recall(shop.database).why == "the stream has changed: madrid"
 
 
 def test_drift_asks_for_it(shop: Shop) -> None:
