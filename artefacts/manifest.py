@@ -69,8 +69,8 @@ class Lineage(msgspec.Struct, frozen=True):
         ranges: Which messages were handled.
         labels_by_class: How many labels of each class were learned.
         deleted: How many of them are of listings that were deleted since.
-        deleted_inside: Which of these the release still has something of: its learner cannot take
-            them back, and is without them once it is fitted to the replay buffer again.
+        deleted_inside: Which of these the release still has something of. N-grams cannot take them
+            back until they learn anew; a fine-tuned encoder, and those that come from it, never do.
         deleted_since: Which of them the release is the first one without. Every release before it
             that handled their places had seen them.
     """
