@@ -68,7 +68,7 @@ class Baseline:
 
     def _fit(self, shares: Mapping[str, float]) -> None:
         started = time.monotonic()
-        items = self._database.items(held_out=False)
+        items = self._database.kept.items(held_out=False)
         self._said = {}
         self._model = fitted(items.texts, items.labels, shares)
         seconds = time.monotonic() - started

@@ -8,20 +8,19 @@ either all or nothing of it: nothing is learned twice and nothing is skipped.
 import contextlib
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 import msgspec
-import numpy as np
 
-from artefacts.graphs import Floats
-from artefacts.manifest import Manifest, OffsetRange
+from artefacts.manifest import OffsetRange
 from schemas.errors import ConfigurationError
 from trainer.calibration import Seen
+from trainer.candidates import Candidates
 from trainer.database_file import EPOCH, translated
 from trainer.intake import Label
+from trainer.kept import Kept
 from trainer.prequential import Prediction
 from trainer.suspects import Suspects
 from trainer.taught import Taught
@@ -116,19 +115,6 @@ CREATE TABLE candidates (
 );
 CREATE TABLE drifts (number INTEGER PRIMARY KEY, event BLOB NOT NULL);
 """
-_SELECT_ITEMS = "SELECT listing_id, text, label, domain, features FROM items"
-_CANDIDATES_KEPT = 1_000
-
-
-@dataclass(frozen=True)
-class Items:
-    """Listings of the replay buffer or the hold-out: features float32 (items, dim)."""
-
-    ids: list[str]
-    texts: list[str]
-    labels: list[str]
-    domains: list[str]
-    features: Floats
 
 
 class Outcome(NamedTuple):
@@ -148,6 +134,8 @@ class Database:
         path: The file.
 
     Attributes:
+        kept: The listings of the replay buffer and of the hold-out.
+        candidates: Releases that were made.
         taught: What the learner can take back, and which deleted labels it had learned.
         suspects: Labels that are held back.
 
@@ -162,6 +150,8 @@ class Database:
         with translated(self._path):
             self._sql = sqlite3.connect(path, isolation_level=None)
             self._prepare()
+        self.kept = Kept(self._rows)
+        self.candidates = Candidates(self._rows)
         self.taught = Taught(self._rows)
         self.suspects = Suspects(self._rows)
 
@@ -369,139 +359,11 @@ class Database:
         )
         return [row[0] for row in rows]
 
-    def put_item(
-        self,
-        seq: int,
-        held_out: bool,
-        label: Label,
-        features: Floats,
-        logits: Floats | None = None,
-    ) -> None:
-        """Keep a listing for replay or judgement; it takes the place of an older version."""
-        self._sql.execute(
-            "INSERT OR REPLACE INTO items VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                label.listing_id,
-                seq,
-                held_out,
-                label.text,
-                label.label,
-                label.domain,
-                features.tobytes(),
-                None if logits is None else logits.tobytes(),
-            ),
-        )
-
-    def put_features(self, listing_id: str, features: Floats) -> None:
-        """Replace the features of a kept listing."""
-        self._sql.execute(
-            "UPDATE items SET features = ? WHERE listing_id = ?", (features.tobytes(), listing_id)
-        )
-
-    def put_logits(self, listing_id: str, logits: Floats) -> None:
-        """Replace what the learner said of a kept listing."""
-        self._sql.execute(
-            "UPDATE items SET logits = ? WHERE listing_id = ?", (logits.tobytes(), listing_id)
-        )
-
-    def logits(self) -> dict[str, Floats]:
-        """What the learner said of the listings of the replay buffer before it learned them."""
-        rows = self._rows("SELECT listing_id, logits FROM items WHERE logits IS NOT NULL")
-        return {row[0]: np.frombuffer(row[1], np.float32) for row in rows}
-
-    def item_seqs(self) -> dict[str, int]:
-        """The number of the label that each kept listing is kept for."""
-        return dict(self._rows("SELECT listing_id, seq FROM items"))
-
-    def item_label(self, listing_id: str) -> str | None:
-        """The label of a kept listing."""
-        rows = self._rows("SELECT label FROM items WHERE listing_id = ?", listing_id)
-        return rows[0][0] if rows else None
-
-    def remove_item(self, listing_id: str) -> None:
-        """Keep a listing no longer."""
-        self._sql.execute("DELETE FROM items WHERE listing_id = ?", (listing_id,))
-
     def forget(self, listing_id: str) -> None:
         """Remove what is known of a listing; that some label was learned stays, without its name."""
-        self.remove_item(listing_id)
+        self.kept.remove(listing_id)
         self._sql.execute("DELETE FROM suspects WHERE listing_id = ?", (listing_id,))
         self._sql.execute("UPDATE labels SET listing_id = NULL WHERE listing_id = ?", (listing_id,))
-
-    def trim_holdout(self, size: int) -> None:
-        """
-        Keep so many listings of the hold-out.
-
-        Half of the places are shared out evenly among the classes, so that rare ones can be judged;
-        each goes to the newest listings of its class. The rest goes to the newest of all.
-        """
-        self._sql.execute(
-            "DELETE FROM items WHERE held_out AND listing_id NOT IN (SELECT listing_id FROM ("
-            "SELECT listing_id, seq, row_number() OVER (PARTITION BY label ORDER BY seq DESC) AS place "
-            "FROM items WHERE held_out) ORDER BY place > "
-            "? / 2 / (SELECT count(DISTINCT label) FROM items WHERE held_out), seq DESC LIMIT ?)",
-            (size, size),
-        )
-
-    def kept(self) -> list[tuple[str, str, str]]:
-        """Listing, label and domain of the replay buffer, oldest first."""
-        return self._rows(
-            "SELECT listing_id, label, domain FROM items WHERE NOT held_out ORDER BY seq"
-        )
-
-    def holdout_size(self) -> int:
-        """How many listings are in the hold-out."""
-        ((count,),) = self._rows("SELECT count(*) FROM items WHERE held_out")
-        return int(count)
-
-    def items(self, held_out: bool) -> Items:
-        """The replay buffer or the hold-out, oldest first."""
-        return _items(self._rows(f"{_SELECT_ITEMS} WHERE held_out = ? ORDER BY seq", held_out))
-
-    def items_of(self, listings: Sequence[str]) -> Items:
-        """These kept listings, in this order; one may come several times."""
-        rows = {
-            listing: self._rows(f"{_SELECT_ITEMS} WHERE listing_id = ?", listing)
-            for listing in set(listings)
-        }
-        return _items([row for listing in listings for row in rows[listing]])
-
-    def add_candidate(self, manifest: Manifest, outcome: str, last_seq: int) -> None:
-        """Keep a candidate with its figures; of very many the newest stay, and the last announced."""
-        self._sql.execute(
-            "INSERT INTO candidates VALUES (?, ?, ?, ?, ?)",
-            (
-                manifest.release,
-                manifest.created_at.isoformat(),
-                outcome,
-                last_seq,
-                manifest.encode(),
-            ),
-        )
-        self._sql.execute(
-            "DELETE FROM candidates WHERE release NOT IN "
-            "(SELECT release FROM candidates ORDER BY release DESC LIMIT ?) AND release IS NOT "
-            "(SELECT max(release) FROM candidates WHERE outcome = 'announced')",
-            (_CANDIDATES_KEPT,),
-        )
-
-    def settle_candidate(self, release: str, outcome: str) -> None:
-        """Note what became of a challenger."""
-        self._sql.execute("UPDATE candidates SET outcome = ? WHERE release = ?", (outcome, release))
-
-    def made(self) -> set[str]:
-        """The candidates that are kept: what is in the store of them is ours."""
-        return {release for (release,) in self._rows("SELECT release FROM candidates")}
-
-    def last_seq_of(self, release: str) -> int:
-        """The last label in a candidate; 0 for a release that is none."""
-        rows = self._rows("SELECT last_seq FROM candidates WHERE release = ?", release)
-        return int(rows[0][0]) if rows else 0
-
-    def last_seq_announced(self) -> int:
-        """The last label in the newest release that was announced; 0 if there is none."""
-        ((last,),) = self._rows("SELECT max(last_seq) FROM candidates WHERE outcome = 'announced'")
-        return int(last or 0)
 
     def outcomes(self, count: int) -> list[Outcome]:
         """What was predicted for the last labels for which something was, oldest first."""
@@ -547,17 +409,6 @@ class Database:
                 "TRAINER_DATABASE: it begins with the newest snapshot of the store that it can read, or "
                 "learns everything on 'labelled' again."
             )
-
-
-def _items(rows: Sequence[tuple[Any, ...]]) -> Items:
-    features = [np.frombuffer(row[4], np.float32) for row in rows]
-    return Items(
-        ids=[row[0] for row in rows],
-        texts=[row[1] for row in rows],
-        labels=[row[2] for row in rows],
-        domains=[row[3] for row in rows],
-        features=np.stack(features) if rows else np.zeros((0, 0), np.float32),
-    )
 
 
 def encode_fact(value: Any) -> bytes:

@@ -1,12 +1,16 @@
 """The trainer's database as a file: copies of it, and what they are."""
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from schemas.errors import RoomstreamError, TryAgain
+
+Rows = Callable[..., list[tuple[Any, ...]]]
+"""Executes a statement with values for its marks, and returns its rows."""
 
 EPOCH = "epoch"
 """The fact that says under which epoch a database was led last."""

@@ -11,7 +11,7 @@ from artefacts.manifest import Figure, GateResult, Manifest, Quality
 from artefacts.tokenisation import Tokens
 from trainer.baseline import Baseline
 from trainer.calibration import Calibration, calibrate, prior_correction, stream_shares
-from trainer.database import Database, Items
+from trainer.database import Database
 from trainer.evaluation import (
     Answers,
     Bootstrap,
@@ -25,6 +25,7 @@ from trainer.evaluation import (
     share_by,
 )
 from trainer.gate import Bounds, judge, judge_first
+from trainer.kept import Items
 from trainer.learners.base import Logits
 from trainer.live import LiveRelease
 from trainer.metrics import TrainerMetrics
@@ -77,7 +78,7 @@ class Judging:
 
     def holdout(self, live: LiveRelease) -> HeldOut:
         """The hold-out as it is now; its features are those of the live release's encoder."""
-        items = self._database.items(held_out=True)
+        items = self._database.kept.items(held_out=True)
         shares = stream_shares(self._database.seen())
         return HeldOut(items, live.classifier.tokenise(items.texts), Truth.of(items.labels, shares))
 

@@ -12,12 +12,13 @@ from scipy.special import softmax
 
 from artefacts.graphs import Floats
 from runtime.records import Outbound, Record
-from trainer.database import Database, Items, encode_fact
+from trainer.database import Database, encode_fact
 from trainer.doubt import Belief
 from trainer.doubts import Doubts
 from trainer.evenness import risen
 from trainer.holdout import is_held_out
 from trainer.intake import Dead, Forget, Label, Notice, Objection, Skip, dead, read
+from trainer.kept import Items
 from trainer.learners import LEARNERS
 from trainer.learners.base import Example, Examples, Learner, teach
 from trainer.learners.mixture import Mixture
@@ -82,7 +83,7 @@ class Learning:
         self._scoreboard = Scoreboard(database, metrics)
         self._replay = ReplayBuffer(
             settings.replay_size,
-            database.kept(),
+            database.kept.listings(),
             _decoded(database.fact(_SEEN), Seen),
             _decoded(database.fact(_FULL), Full),
         )
@@ -125,7 +126,7 @@ class Learning:
         self._live = live
         with self._database.transaction():
             for listing, row in features.items():
-                self._database.put_features(listing, row)
+                self._database.kept.put_features(listing, row)
             self._replace(learner)
             self._keep_learner()
 
@@ -237,7 +238,7 @@ class Learning:
         taken += self._try_suspects()
         self._learn([(each.label, each.example) for each in taken if each.outcome == "learned"])
         if any(each.outcome == "held_out" for each in taken):
-            self._database.trim_holdout(self._settings.holdout_size)
+            self._database.kept.trim_holdout(self._settings.holdout_size)
         for notice in notices:
             if isinstance(notice, Forget):
                 self._forget(notice.listing_id)
@@ -259,8 +260,8 @@ class Learning:
             return []
         suspects = [suspect for suspect, _ in encoded]
         chance = random.Random(suspects[-1].label.event_id)  # noqa: S311 - reproducible, no secret
-        known = self._database.items_of(self._replay.draw(len(suspects) // 2, chance))
-        judged = self._database.items(held_out=True)
+        known = self._database.kept.items_of(self._replay.draw(len(suspects) // 2, chance))
+        judged = self._database.kept.items(held_out=True)
         verdict = trial(
             Lesson(Examples.of(row for _, row in encoded), [each.label.label for each in suspects]),
             Lesson(self._examples(known), known.labels),
@@ -291,7 +292,7 @@ class Learning:
         if self.learner.rehearsal:
             chance = random.Random(labelled[0][0].event_id)  # noqa: S311 - reproducible, no secret
             draws = self._replay.draw(self.learner.rehearsal * len(labelled), chance)
-            drawn = self._database.items_of(draws)
+            drawn = self._database.kept.items_of(draws)
             self.learner.rehearse(self._examples(drawn), drawn.labels)
         if classes := risen(self._fitted_to, self._replay.offered()):
             self._relearn(classes)
@@ -299,7 +300,7 @@ class Learning:
     def _relearn(self, classes: Sequence[str]) -> None:
         """Let the learner learn anew what depends on the order, in which these classes came late."""
         started = time.monotonic()
-        items = self._database.items(held_out=False)
+        items = self._database.kept.items(held_out=False)
         self.learner = self.learner.relearned(self._examples(items), items.labels)
         self._database.drop_learner()
         self._database.keep_learner(self.learner.state())
@@ -323,7 +324,7 @@ class Learning:
             held_out = is_held_out(label.listing_id, self._settings.holdout_share)
         seq = self._database.add_label(label, held_out, guess)
         if held_out:
-            self._database.put_item(seq, True, label, example.features)
+            self._database.kept.put(seq, True, label, example.features)
         else:
             self._database.taught.add(seq, example.features)
             self._offer(seq, label, example)
@@ -333,10 +334,10 @@ class Learning:
         chance = random.Random(label.event_id)  # noqa: S311 - reproducible, no secret
         choice = self._replay.offer(label.listing_id, label.label, label.domain, chance)
         if choice.evict is not None:
-            self._database.remove_item(choice.evict)
+            self._database.kept.remove(choice.evict)
         if choice.keep:
             logits = _known_logits(self.learner, Examples.of([example]))[0]
-            self._database.put_item(seq, False, label, example.features, logits)
+            self._database.kept.put(seq, False, label, example.features, logits)
 
     def _forget(self, listing_id: str) -> None:
         """Take back what was learned of a listing, and keep nothing of it."""
@@ -352,9 +353,9 @@ class Learning:
             return "deletion"
         if isinstance(notice, Objection):
             self._doubts.reject(notice.listing_id, notice.label)
-            if self._database.item_label(notice.listing_id) == notice.label:
+            if self._database.kept.label_of(notice.listing_id) == notice.label:
                 self._replay.remove(notice.listing_id)
-                self._database.remove_item(notice.listing_id)
+                self._database.kept.remove(notice.listing_id)
             return "objection"
         return "skipped" if isinstance(notice, Skip) else ""
 
@@ -378,12 +379,12 @@ class Learning:
         """Obey a replay size that was made smaller since the last start."""
         with self._database.transaction():
             for listing in self._replay.shrink(random.Random(0)):  # noqa: S311 - no secret
-                self._database.remove_item(listing)
+                self._database.kept.remove(listing)
 
     def _refit(self, encode_again: bool) -> None:
         if encode_again:
             self._encode_again()
-        self._replace(self.fitted(self._database.items(held_out=False)))
+        self._replace(self.fitted(self._database.kept.items(held_out=False)))
 
     def _replace(self, learner: Learner) -> None:
         """Let a learner that was fitted to the replay buffer take the place of the one before."""
@@ -391,15 +392,15 @@ class Learning:
         self._database.drop_learner()
         self._database.taught.begin_again()
         self._fitted_to = self._replay.offered()
-        items = self._database.items(held_out=False)
+        items = self._database.kept.items(held_out=False)
         if items.ids:
             rows = _known_logits(learner, self._examples(items))
             for listing, row in zip(items.ids, rows, strict=True):
-                self._database.put_logits(listing, row)
+                self._database.kept.put_logits(listing, row)
 
     def _encode_again(self) -> None:
         for held_out in (False, True):
-            items = self._database.items(held_out)
+            items = self._database.kept.items(held_out)
             _log.info(
                 "encoding listings with the new encoder",
                 listings=len(items.ids),
@@ -409,9 +410,9 @@ class Learning:
             for listing, row in zip(items.ids, rows, strict=True):
                 if row is None:
                     self._replay.remove(listing)
-                    self._database.remove_item(listing)
+                    self._database.kept.remove(listing)
                 else:
-                    self._database.put_features(listing, row.features)
+                    self._database.kept.put_features(listing, row.features)
 
     def _count(
         self, encoded: Encoded, gone: Sequence[Dead], outcomes: Sequence[str], repeated: int
@@ -445,7 +446,7 @@ class Learning:
             metrics.replay.labels(label).set(count)
         for domain, count in self._replay.domains().items():
             metrics.replay_domains.labels(domain).set(count)
-        metrics.holdout.set(self._database.holdout_size())
+        metrics.holdout.set(self._database.kept.holdout_size())
         self._doubts.observe()
 
 

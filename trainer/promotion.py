@@ -129,7 +129,7 @@ class Promotion:
         self._following.is_ours(live)
         self._learning.follow(live)
         if move.kind == "promote":
-            last_seq = self._database.last_seq_of(move.announcement.release)
+            last_seq = self._database.candidates.last_seq_of(move.announcement.release)
             self._publishing.measure_label_to_live(last_seq)
             self._contest.put_on_probation(False)
         self._contest.lives(live, proved=move.kind == "promote")
@@ -140,7 +140,7 @@ class Promotion:
         self._following.is_said(said)
         is_live = move.announcement.release == self._following.live.manifest.release
         with self._database.transaction():
-            self._database.settle_candidate(
+            self._database.candidates.settle(
                 move.announcement.release, "announced" if is_live else "dropped"
             )
         self._contest.challenged(self._following.challenger)

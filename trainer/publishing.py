@@ -89,7 +89,7 @@ class Publishing:
         self._epoch = epoch
         self._judging = Judging(database, settings, metrics)
         self._store = Store(shared.store)
-        self._judged_seq = database.last_seq_announced()
+        self._judged_seq = database.candidates.last_seq_announced()
         self._judged_deletions = 0
         self._not_before = 0.0
         self._failures = 0
@@ -291,7 +291,7 @@ class Publishing:
             self.measure_label_to_live(last_seq)
         outcome = "announced" if channel == "live" else "challenger"
         with self._database.transaction():
-            self._database.add_candidate(manifest, outcome, last_seq)
+            self._database.candidates.add(manifest, outcome, last_seq)
             self._database.taught.announced_without(
                 manifest.release,
                 encoding_of(manifest.blobs, manifest.max_length),
@@ -311,7 +311,9 @@ class Publishing:
     def measure_label_to_live(self, last_seq: int) -> None:
         """Measure how long the labels up to a number took that no live release had before."""
         now_ms = time.time() * 1000
-        for arrived_ms in self._database.arrivals(self._database.last_seq_announced(), last_seq):
+        for arrived_ms in self._database.arrivals(
+            self._database.candidates.last_seq_announced(), last_seq
+        ):
             self._metrics.label_to_live_seconds.observe(max(0.0, (now_ms - arrived_ms) / 1000))
 
     def _note(self, release: str) -> None:
@@ -323,7 +325,7 @@ class Publishing:
 
     def _refuse(self, manifest: Manifest, last_seq: int) -> None:
         with self._database.transaction():
-            self._database.add_candidate(manifest, "refused", last_seq)
+            self._database.candidates.add(manifest, "refused", last_seq)
         self._metrics.releases.labels("refused").inc()
         _log.info(
             "candidate refused: the live release stays",

@@ -141,7 +141,7 @@ def _loop(
         slow_path,
         Retention(
             Store(shared.store),
-            database.made,
+            database.candidates.made,
             trainer.keep_releases,
             lambda: {each.release for each in announcements.last.values()} | contest.compared(),
         ),

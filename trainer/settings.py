@@ -72,7 +72,7 @@ class TrainerSettings(Settings):
             "back until a second one of its listing says the same, or somebody accepts it with "
             "'roomstream labels accept'. 1: never.",
         ),
-    ] = 0.9
+    ] = 0.8
     release_interval_seconds: Annotated[
         float, Field(ge=0, description="The least time between two candidates.")
     ] = 2.0

@@ -1,7 +1,6 @@
 """Labels that are held back because they contradict what the learner is sure of."""
 
 import sqlite3
-from collections.abc import Callable
 from contextlib import closing
 from datetime import datetime
 from pathlib import Path
@@ -9,14 +8,12 @@ from typing import Any, NamedTuple
 
 from runtime.records import Record
 from schemas.errors import ConfigurationError
-from trainer.database_file import translated
+from trainer.database_file import Rows, translated
 from trainer.doubt import Belief
 from trainer.intake import Label
 
 KEPT = 10_000
 """Of more suspects the oldest are forgotten: a flood must not fill the disk."""
-
-Rows = Callable[..., list[tuple[Any, ...]]]
 
 
 class Suspect(NamedTuple):

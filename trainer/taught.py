@@ -9,7 +9,7 @@ fine-tuned from, has seen. Nothing but another base model is without them.
 """
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import groupby
 from typing import Any, NamedTuple
 
@@ -17,8 +17,8 @@ import numpy as np
 
 from artefacts.graphs import Floats
 from artefacts.manifest import LabelOffsets
+from trainer.database_file import Rows
 
-Rows = Callable[..., list[tuple[Any, ...]]]
 _DELETED = (
     'SELECT topic, partition, "offset", seq, inside, release FROM deleted JOIN labels USING (seq) '
     "ORDER BY topic, partition, 3"

@@ -72,12 +72,12 @@ class Bench:
     @property
     def kept(self) -> dict[str, str]:
         """The replay buffer."""
-        return {listing: label for listing, label, _ in self.database.kept()}
+        return {listing: label for listing, label, _ in self.database.kept.listings()}
 
     @property
     def held_out(self) -> list[str]:
         """The hold-out."""
-        return self.database.items(held_out=True).ids
+        return self.database.kept.items(held_out=True).ids
 
     def count(self, outcome: str) -> float:
         """How often something happened."""

@@ -46,7 +46,7 @@ def keep(database: Database, *labels: Label, held_out: bool = False) -> None:
     with database.transaction():
         for each in labels:
             seq = database.add_label(each, held_out, None)
-            database.put_item(seq, held_out, each, FEATURES)
+            database.kept.put(seq, held_out, each, FEATURES)
             database.advance("labelled", 0, each.record.offset, each.record.offset + 1)
 
 
@@ -63,7 +63,7 @@ def test_what_was_written_is_there_after_a_restart(path: Path) -> None:
         with database.transaction():
             database.remember("learner", b"\x00state")
     with Database(path) as database:
-        items = database.items(held_out=False)
+        items = database.kept.items(held_out=False)
 
         assert database.fact("learner") == b"\x00state"
         assert [OffsetRange("labelled", 0, 1, 4)] == database.ranges()
@@ -71,7 +71,7 @@ def test_what_was_written_is_there_after_a_restart(path: Path) -> None:
         assert items.texts == ["Habitación 🌿"] * 2
         np.testing.assert_array_equal(items.features, [FEATURES, FEATURES])
         assert database.learned() == {"Private room": 1, "Hotel room": 1}
-        assert (database.holdout_size(), database.last_learned()) == (1, 2)
+        assert (database.kept.holdout_size(), database.last_learned()) == (1, 2)
         assert [database.held_out(f"l-{n}") for n in (3, 1, 9)] == [True, False, None]
         assert {"e-1", "e-3"} == database.known(["e-1", "e-3", "e-9"])
 
@@ -140,7 +140,7 @@ def test_a_damaged_page_is_named_when_it_is_read(path: Path) -> None:
         file.seek(128 * 1024)  # behind the schema
         file.write(os.urandom(path.stat().st_size - 256 * 1024))
     with Database(path) as database, pytest.raises(RoomstreamError, match=r"damaged"):
-        database.items(held_out=False)
+        database.kept.items(held_out=False)
 
 
 @pytest.fixture
@@ -167,10 +167,10 @@ def test_a_full_disk_takes_the_mini_batch_back(small_disk: Path) -> None:
     with Database(small_disk / "trainer.sqlite") as database:
         with pytest.raises(TryAgain, match=r"full.*nothing half-written"):
             numbers.extend(_fill(database))
-        assert [f"l-{n}" for n in range(numbers[-1])] == database.items(held_out=False).ids
+        assert [f"l-{n}" for n in range(numbers[-1])] == database.kept.items(held_out=False).ids
     ballast.unlink()
     with Database(small_disk / "trainer.sqlite") as database:
-        assert [f"l-{n}" for n in range(numbers[-1])] == database.items(held_out=False).ids
+        assert [f"l-{n}" for n in range(numbers[-1])] == database.kept.items(held_out=False).ids
         assert [OffsetRange("labelled", 0, 0, numbers[-1])] == database.ranges()
         keep(database, label(numbers[-1]))
 
@@ -182,7 +182,7 @@ def test_a_deleted_listing_leaves_its_count_only(path: Path) -> None:
         with database.transaction():
             database.forget("l-1")
 
-        assert database.items(held_out=False).ids == ["l-0", "l-2"]
+        assert database.kept.items(held_out=False).ids == ["l-0", "l-2"]
         assert database.held_out("l-1") is None
         assert database.learned() == {"Private room": 3}
         assert database.learned_and_deleted() == 1
@@ -197,8 +197,8 @@ def test_half_of_the_holdout_is_shared_out_among_the_classes(path: Path) -> None
         keep(database, *(label(number, "Hotel room") for number in range(5)), held_out=True)
         keep(database, *(label(number) for number in range(5, 105)), held_out=True)
         with database.transaction():
-            database.trim_holdout(12)
-        held = database.items(held_out=True)
+            database.kept.trim_holdout(12)
+        held = database.kept.items(held_out=True)
 
     assert held.ids == ["l-2", "l-3", "l-4", *(f"l-{number}" for number in range(96, 105))]
     assert set(held.domains) == {"madrid"}
@@ -234,10 +234,10 @@ def test_the_newest_of_the_holdout_stay(path: Path) -> None:
         keep(database, *(label(number) for number in range(3)))
         keep(database, *(label(number) for number in range(3, 9)), held_out=True)
         with database.transaction():
-            database.trim_holdout(2)
+            database.kept.trim_holdout(2)
 
-        assert database.items(held_out=True).ids == ["l-7", "l-8"]
-        assert database.kept() == [
+        assert database.kept.items(held_out=True).ids == ["l-7", "l-8"]
+        assert database.kept.listings() == [
             ("l-0", "Private room", "madrid"),
             ("l-1", "Private room", "madrid"),
             ("l-2", "Private room", "madrid"),
@@ -247,13 +247,13 @@ def test_the_newest_of_the_holdout_stay(path: Path) -> None:
 def test_the_last_announced_candidate_outlives_any_number_of_refusals(path: Path) -> None:
     """Else a trainer that was restarted after them would think that nothing is live."""
     with Database(path) as database, database.transaction():
-        database.add_candidate(candidate(0), "announced", 7)
-        database.add_candidate(candidate(1), "announced", 8)
+        database.candidates.add(candidate(0), "announced", 7)
+        database.candidates.add(candidate(1), "announced", 8)
         for number in range(2, 1_010):
-            database.add_candidate(candidate(number), "refused", number)
+            database.candidates.add(candidate(number), "refused", number)
         rows = database._rows("SELECT outcome, count(*) FROM candidates GROUP BY outcome")
 
-        assert database.last_seq_announced() == 8
+        assert database.candidates.last_seq_announced() == 8
         assert dict(rows) == {"announced": 1, "refused": 1_000}
 
 

@@ -27,7 +27,7 @@ def test_holdout_and_replay_are_read_while_the_trainer_writes(bench: Bench) -> N
     """Its transaction neither waits for us nor shows before it is whole."""
     path = bench.folder / "trainer.sqlite"
     with bench.database.transaction():
-        bench.database.remove_item(f"l-{NUMBERS[0]}")
+        bench.database.kept.remove(f"l-{NUMBERS[0]}")
         before = kept_listings(path)
     after = kept_listings(path)
 
@@ -55,7 +55,7 @@ def test_a_refused_candidate_can_be_looked_up(bench: Bench) -> None:
     gate = GateResult("accuracy", False, "80.0%, the live release 90.0%")
     refused = msgspec.structs.replace(bench.live.manifest, release="refused", evaluation=[gate])
     with bench.database.transaction():
-        bench.database.add_candidate(refused, "refused", 1)
+        bench.database.candidates.add(refused, "refused", 1)
     path = bench.folder / "trainer.sqlite"
 
     assert recorded_candidate(path, "refused") == refused

@@ -176,7 +176,7 @@ def test_odd_texts_are_kept_as_they_are(bench: Bench, title: str) -> None:
     bench.feed(labelled(number, title=title))
     bench.restart()
 
-    assert bench.database.items(held_out=False).texts == [title]
+    assert bench.database.kept.items(held_out=False).texts == [title]
 
 
 def test_an_objection_takes_a_label_back(bench: Bench) -> None:
@@ -322,7 +322,7 @@ def test_stops_and_cuts_change_nothing(
         row for row in steady.live.encode([e.title for e in events]) if row is not None
     )
 
-    assert steady.database.kept() == stopped.database.kept()
+    assert steady.database.kept.listings() == stopped.database.kept.listings()
     assert steady.held_out == stopped.held_out
     assert steady.database.ranges() == stopped.database.ranges()
     np.testing.assert_allclose(
@@ -340,12 +340,12 @@ def test_another_encoder_encodes_and_fits_again(bench: Bench) -> None:
     bench.live = bench.release(seed=1)
     bench.learning.follow(bench.live)
     for held_out in (False, True):
-        items = bench.database.items(held_out)
+        items = bench.database.kept.items(held_out)
         expected = [row.features for row in bench.live.encode(items.texts) if row is not None]
         np.testing.assert_allclose(items.features, expected, rtol=1e-6)
 
     expected_learner = uninterrupted(bench, numbers)
-    items = bench.database.items(False)
+    items = bench.database.kept.items(False)
     rows = Examples(items.features, bench.live.tokenise(items.texts))
     np.testing.assert_allclose(
         slda(bench).logits(rows), expected_learner.logits(rows), rtol=1e-6, atol=1e-6
@@ -368,7 +368,7 @@ def test_after_a_burst_of_a_class_it_learns_anew_without_what_was_deleted(bench:
         bench.feed(event, first=100 + place)
     before = bench.learning.learner
     bench.feed(late[49], first=149)
-    items = bench.database.items(False)
+    items = bench.database.kept.items(False)
     examples = Examples(items.features, bench.live.tokenise(items.texts))
 
     assert before is not bench.learning.learner

@@ -123,7 +123,7 @@ def test_what_passes_is_published_and_announced(desk: Desk) -> None:
     assert manifest.class_prior == desk.learning.learner.prior()
     assert sum(manifest.lineage.labels_by_class.values()) == 40
     assert [result.gate for result in manifest.evaluation] == ["enough_labels"]
-    assert desk.database.last_seq_announced() == desk.database.last_learned()
+    assert desk.database.candidates.last_seq_announced() == desk.database.last_learned()
 
 
 def test_a_candidate_is_due_once_for_what_was_learned(desk: Desk) -> None:

@@ -137,7 +137,7 @@ def test_killed_in_turns_every_label_is_learned_once(machines: Machines, tmp_pat
     code = leader.stop()
     with Database(leader.database) as database:
         state = database.learner_state()
-        items = database.items(held_out=False)
+        items = database.kept.items(held_out=False)
         handled = sum(part.next - part.first for part in database.ranges())
     expected = StreamingLda()
     for label in ROOM_TYPES:

@@ -80,7 +80,7 @@ def test_killed_anywhere_every_label_is_learned_once(deployment: Deployment) -> 
     topic = _on_topic(deployment)
     with Database(deployment.database) as database:
         rows = database._rows("SELECT event_id, label, held_out FROM labels")
-        items = database.items(held_out=False)
+        items = database.kept.items(held_out=False)
         state = database.learner_state()
         handled = sum(part.next - part.first for part in database.ranges())
     learner = StreamingLda()

@@ -42,8 +42,8 @@ def test_labels_become_releases(deployment: Deployment) -> None:
     assert handled['roomstream_trainer_events_total{outcome="learned"}'] == expected
     assert not deployment.logs("somebody else made a release live")
     with Database(deployment.database) as database:
-        learned = {listing for listing, *_ in database.kept()}
-        assert not learned & set(database.items(held_out=True).ids)
+        learned = {listing for listing, *_ in database.kept.listings()}
+        assert not learned & set(database.kept.items(held_out=True).ids)
 
 
 def _oldest_ancestor(deployment: Deployment) -> str:
@@ -107,7 +107,7 @@ def test_deleted_listings_are_forgotten(deployment: Deployment) -> None:
     eventually(lambda: deployment.events("deletion") == 12, "forgotten")
     code = deployment.stop()
     with Database(deployment.database) as database:
-        kept = {listing for listing, *_ in database.kept()}
+        kept = {listing for listing, *_ in database.kept.listings()}
 
     assert code == 0
     assert {f"l-{number}" for number in numbers[12:]} == kept

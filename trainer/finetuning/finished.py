@@ -6,8 +6,9 @@ import numpy as np
 
 from artefacts.graphs import Floats
 from artefacts.manifest import ENCODER, WEIGHTS, Blob
-from trainer.database import Database, Items
+from trainer.database import Database
 from trainer.finetuning.job import JobFolder
+from trainer.kept import Items
 from trainer.live import LiveRelease, Releases
 
 
@@ -48,10 +49,10 @@ class Finished:
         Returns:
             Whether none is left.
         """
-        kept = database.item_seqs().items()
+        kept = database.kept.seqs().items()
         missing = [(listing, seq) for listing, seq in kept if (listing, seq) not in self._features]
         if missing:
-            items = database.items_of([listing for listing, _ in missing[:most]])
+            items = database.kept.items_of([listing for listing, _ in missing[:most]])
             rows = self._encoder.of_tokens(live.classifier.tokenise(items.texts))
             self._features.update(zip(missing[:most], rows, strict=True))
         return len(missing) <= most

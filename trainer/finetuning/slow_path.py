@@ -126,9 +126,9 @@ class SlowPath:
         """
         finished = self._finished
         assert finished is not None, "this is a bug: nothing is ready"
-        seqs = self._database.item_seqs()
-        replay = finished.seen(self._database.items(held_out=False), seqs)
-        holdout = finished.seen(self._database.items(held_out=True), seqs)
+        seqs = self._database.kept.seqs()
+        replay = finished.seen(self._database.kept.items(held_out=False), seqs)
+        holdout = finished.seen(self._database.kept.items(held_out=True), seqs)
         learner = self._learning.fitted(replay)
         tuned = Tuned(finished.parts, finished.figures, holdout.features)
         blobs = {**live.manifest.blobs, ENCODER: Blob.of(finished.parts[ENCODER])}
@@ -246,9 +246,12 @@ class SlowPath:
 
     def _listings(self, live: LiveRelease, classes: list[str]) -> Listings:
         """All that is kept: what is held out is only encoded."""
-        replay, holdout = self._database.items(held_out=False), self._database.items(held_out=True)
-        ids, seqs = [*replay.ids, *holdout.ids], self._database.item_seqs()
-        logits = self._database.logits()
+        replay, holdout = (
+            self._database.kept.items(held_out=False),
+            self._database.kept.items(held_out=True),
+        )
+        ids, seqs = [*replay.ids, *holdout.ids], self._database.kept.seqs()
+        logits = self._database.kept.logits()
         stored = np.full((len(ids), len(classes)), np.nan, np.float32)
         for row, listing in enumerate(replay.ids):
             if listing in logits:
@@ -286,7 +289,7 @@ class SlowPath:
         self._complete = self._finished.encode_some(self._database, live, most)
         if not self._finished.is_sound:
             self._end("failed", "the new encoder's features are not finite numbers")
-        elif self._complete and not self._database.kept():
+        elif self._complete and not self._database.kept.listings():
             self._end("abandoned", "no listing is kept any more")
 
     def _another_encoder_is_live(self, live: LiveRelease) -> None:

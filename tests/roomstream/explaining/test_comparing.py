@@ -110,7 +110,7 @@ def test_a_refused_candidate_is_explained_where_its_trainer_is(
         machine.release, release="refused", blobs={**machine.release.blobs, HEAD: lost}
     )
     with Database(tmp_path / "trainer.sqlite") as database, database.transaction():
-        database.add_candidate(refused, "refused", 1)
+        database.candidates.add(refused, "refused", 1)
 
     manifest = found("refused", machine.store)
     explanation = explained(manifest, machine.store, machine.cache, 10)

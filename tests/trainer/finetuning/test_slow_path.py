@@ -61,9 +61,9 @@ def test_enough_labels_end_in_a_release_with_another_encoder(shop: Shop, topic_p
     shop.conclude()
     after = shop.live.manifest
     announcement = live_announcement(shop.kafka, shop.shared)
-    items = shop.database.items(held_out=False)
+    items = shop.database.kept.items(held_out=False)
     encoded = [row.features for row in shop.live.encode(items.texts) if row is not None]
-    stored = shop.database.logits()
+    stored = shop.database.kept.logits()
     figures = after.fine_tuning
 
     assert announcement is not None
@@ -273,7 +273,7 @@ def test_each_request_is_taken_up_once(shop: Shop) -> None:
 def test_an_encoder_has_something_of_every_listing_that_it_has_seen(shop: Shop) -> None:
     """Deleted before the job, it is gone; while it runs or later, it stays inside all that follow."""
     first, meanwhile, later = (
-        int(name.removeprefix("l-")) for name, _, _ in shop.database.kept()[:3]
+        int(name.removeprefix("l-")) for name, _, _ in shop.database.kept.listings()[:3]
     )
     shop.delete(first)
     shop.begin()
@@ -382,10 +382,10 @@ def test_a_release_without_weights_goes_on_as_it_is(shop: Shop) -> None:
 
 def test_what_the_learner_said_is_kept(shop: Shop) -> None:
     """Before its first example nothing; then a logit of every class that had an example."""
-    first = shop.database.logits()  # of one mini-batch, before which it knew nothing
+    first = shop.database.kept.logits()  # of one mini-batch, before which it knew nothing
     shop.learn(10)
-    logits = shop.database.logits()
-    newest = shop.database.items(held_out=False).ids[-1]
+    logits = shop.database.kept.logits()
+    newest = shop.database.kept.items(held_out=False).ids[-1]
 
     assert np.isnan(list(first.values())).all()
     assert np.isfinite(logits[newest]).all()
