@@ -40,6 +40,20 @@ part of both costs; tuning the first encoder is not.
 """
 
 
+ELSEWHERE = """## What tests show
+
+`make test ARGS="-k NAME"` runs them.
+
+- `refused_for`: candidates made bad on purpose (labels permuted, a class dropped, overfitted) are
+  refused, each by its own gate.
+- `overfitting`: fine-tuning that overfits stops, and keeps the best weights.
+- `rolled_back_within`: a bad release that is forced live is rolled back after 40 labels and 30 s at most.
+- `test_drift`: no false alarm in random order, a sharp drift within 100 labels.
+- `never_learned`: streaming LDA without a deleted listing equals one that was never taught it.
+- `killed`: at any moment of a fine-tune, a publish or a promotion; the restart ends in the same release.
+"""
+
+
 def page(
     results: Sequence[Result],
     left_out: Sequence[LeftOut],
@@ -69,6 +83,7 @@ def page(
             f"{each.stream}: {METHODS[each.method].title} (seed {each.seed})" for each in left_out
         )
         parts.append(f"Left out, since the time was over: {runs}.\n")
+    parts.append(ELSEWHERE)
     parts.append(
         "Measured on: " + ", ".join(f"{key} {value}" for key, value in about.items()) + "."
     )
