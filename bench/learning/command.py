@@ -3,6 +3,7 @@ How well the trainer learns a stream of labels, and what it forgets, beside what
 
     make bench-learning
     make bench-learning ARGS="--quick --report learning.json"
+    make bench-learning ARGS="--report learning.json --go-on"
     make bench-learning ARGS="--data DIR --stream a,b,c --seeds 1 --report learning.json"
     make bench-learning ARGS="--csv tasks.csv --model distilbert-base-uncased"
 """
@@ -22,12 +23,13 @@ from rich.console import Console
 from bench.learning.job import Plan
 from bench.learning.pictures import draw
 from bench.learning.report import page
+from bench.learning.results import Result
 from bench.learning.running import run_all
 from bench.learning.streams import Size
 from bench.learning.table import METHODS
 from bench.machine import machine
 from roomstream.brokers import EmbeddedBroker
-from schemas.errors import RoomstreamError
+from schemas.errors import ConfigurationError, RoomstreamError
 from trainer.sources import MINILM
 
 QUICK = 1 / 20
@@ -55,12 +57,15 @@ def arguments() -> argparse.Namespace:
     cores = len(os.sched_getaffinity(0))
     add("--processes", type=int, default=cores, help=f"of one thread each ({cores})")
     add("--report", type=Path, help="write all figures to this file, as JSON")
+    add("--go-on", action="store_true", help="take what --report has, and do what it left out")
     add("--docs", type=Path, help="write the page and pictures here; a full run writes to docs/")
     kept = Path(tempfile.gettempdir()) / "roomstream-bench-learning"
     add("--kept", type=Path, default=kept, help="where tuned encoders are kept for the next run")
     given = parser.parse_args()
     if unknown := set(given.methods.split(",")) - set(METHODS):
         parser.error(f"--methods: there is no {', '.join(sorted(unknown))}")
+    if given.go_on and not given.report:
+        parser.error("--go-on: say with --report which file to go on from")
     return given
 
 
@@ -79,6 +84,7 @@ def measure(given: argparse.Namespace) -> None:
     size = Size(given.rows, given.test, QUICK if given.quick else 1.0)
     seeds = range(1 if given.quick else given.seeds)
     methods = tuple(name for name in METHODS if name in given.methods.split(","))
+    earlier = _earlier(given.report, size) if given.go_on else []
     started = time.time()
     with EmbeddedBroker() as broker:
         plan = Plan(
@@ -91,8 +97,10 @@ def measure(given: argparse.Namespace) -> None:
             servers=broker.bootstrap_servers,
             kept=given.kept,
             deadline=started + 60 * given.minutes,
+            done=frozenset((each.stream, each.method, each.seed) for each in earlier),
         )
-        results, left_out = run_all(plan, seeds, given.processes)
+        found, left_out = run_all(plan, seeds, given.processes)
+    results = [*earlier, *found]
     about = {
         "model": given.model,
         "seeds": len(seeds),
@@ -117,3 +125,23 @@ def measure(given: argparse.Namespace) -> None:
             "left_out": [asdict(each) for each in left_out],
         }
         given.report.write_text(json.dumps(report, indent=2) + "\n")
+
+
+def _earlier(report: Path, size: Size) -> list[Result]:
+    """
+    What a report holds.
+
+    Raises:
+        ConfigurationError: It cannot be read, or is of another size.
+    """
+    try:
+        content = json.loads(report.read_text())
+        rows = (content["about"]["rows"], content["about"]["test rows"])
+        results = msgspec.convert(content["results"], list[Result])
+    except (OSError, ValueError, KeyError, msgspec.ValidationError) as error:
+        raise ConfigurationError(f"{report} is no report to go on from: {error}") from error
+    if rows != (size.of(size.rows), size.of(size.test)):
+        raise ConfigurationError(
+            f"{report} is of {rows[0]:,} rows and {rows[1]:,} test rows: go on with --rows and --test."
+        )
+    return results

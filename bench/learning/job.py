@@ -32,6 +32,7 @@ class Plan:
         servers: The brokers where releases are announced.
         kept: For tuned encoders.
         deadline: When to stop, as of `time.time()`.
+        done: Stream, method and seed of what an earlier run has found.
     """
 
     data: Path
@@ -43,6 +44,7 @@ class Plan:
     servers: str
     kept: Path
     deadline: float
+    done: frozenset[tuple[str, str, int]] = frozenset()
 
     def streams(self, seed: int) -> list[tuple[Stream, ...]]:
         """
@@ -56,6 +58,10 @@ class Plan:
         if self.files:
             return [(streams.of_files(self.data, self.files, self.size, seed),)]
         return streams.standard(self.data, self.size, seed)
+
+    def wants(self, stream: Stream, method: str, seed: int) -> bool:
+        """Whether a method is run on a stream with a seed."""
+        return METHODS[method].is_for(stream) and (stream.name, method, seed) not in self.done
 
 
 @dataclass(frozen=True)
@@ -108,7 +114,7 @@ def run_job(plan: Plan, group: int, seed: int, tell: Tell) -> None:
         bench = Bench(plan.source, kafka, Path(folder), plan.kept, step, encoders)
         for stream in plan.streams(seed)[group]:
             for name in plan.methods:
-                if not METHODS[name].is_for(stream):
+                if not plan.wants(stream, name, seed):
                     continue
                 what = f"{stream.name}: {METHODS[name].title}"
                 tell(Doing(group, seed, what, 0))

@@ -35,11 +35,12 @@ def run_all(plan: Plan, seeds: Sequence[int], processes: int) -> tuple[list[Resu
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     streams = plan.streams(seeds[0])
     runs = [
-        (stream.name, name)
+        (stream.name, name, seed)
         for group in streams
         for stream in group
         for name in plan.methods
-        if METHODS[name].is_for(stream)
+        for seed in seeds
+        if plan.wants(stream, name, seed)
     ]
     found: list[Result] = []
     left_out: list[LeftOut] = []
@@ -47,7 +48,7 @@ def run_all(plan: Plan, seeds: Sequence[int], processes: int) -> tuple[list[Resu
     with (
         spawn.Manager() as manager,
         ProcessPoolExecutor(processes, mp_context=spawn, max_tasks_per_child=1) as pool,
-        _view(len(runs) * len(seeds)) as view,
+        _view(len(runs)) as view,
     ):
         news: Queue[News] = manager.Queue()
         futures = [

@@ -70,6 +70,33 @@ def test_files_in_turn_are_measured_and_drawn(data: Path) -> None:
     assert (docs / "learning" / "bilbao-cork.svg").read_text().startswith("<?xml")
 
 
+def test_it_goes_on_from_a_report(data: Path) -> None:
+    """What the report has is not run again; one of another size, or none, is refused."""
+    report = data / "half.json"
+    command = [
+        *(sys.executable, "-m", "bench.learning", "--stream", ",".join(CITIES)),
+        *("--data", str(data), "--model", str(data / "model"), "--kept", str(data / "kept")),
+        *("--seeds", "1", "--processes", "1", "--report", str(report)),
+    ]
+
+    def run(*more: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([*command, *more], cwd=ROOT, capture_output=True, text=True)
+
+    refused = run("--go-on", "--methods", "tfidf")
+    run("--methods", "tfidf")
+    first = json.loads(report.read_text())["results"]
+    both = run("--go-on", "--methods", "tfidf,tfidf-sgd")
+    second = json.loads(report.read_text())["results"]
+    other = run("--go-on", "--methods", "tfidf", "--rows", "100")
+
+    assert [each["method"] for each in second] == ["tfidf", "tfidf-sgd"]
+    assert first[0] == second[0]
+    assert "TF-IDF + SGD, one pass" in both.stdout
+    assert "no report to go on from" in refused.stderr
+    assert "go on with --rows" in other.stderr
+    assert (refused.returncode, other.returncode) == (2, 2)
+
+
 def test_what_there_is_no_time_for_is_left_out(data: Path) -> None:
     """A job whose time is over tells of each run that it did not do."""
     plan = Plan(
