@@ -111,24 +111,25 @@ class Taught:
 
     def deleted_since(self, encoding: str, anew: bool = False) -> list[LabelOffsets]:
         """The deleted labels that the next release, with this encoder, is the first one without."""
-        rows = self._deleted(encoding, anew, inside=False)
-        return _places(row for row in rows if row[-1] is None)
+        return _places(self._pending(encoding, anew))
 
     def waiting(self, encoding: str) -> int:
         """How many deleted labels the next release, with this encoder, is the first one without."""
-        return sum(row[-1] is None for row in self._deleted(encoding, anew=False, inside=False))
+        return len(self._pending(encoding, anew=False))
 
     def announced_without(self, release: str, encoding: str, anew: bool = False) -> None:
         """Note the first release without what neither the learner nor its encoder has any more."""
-        for row in self._deleted(encoding, anew, inside=False):
-            self._run(
-                "UPDATE deleted SET release = ? WHERE seq = ? AND release IS NULL", release, row[3]
-            )
+        for row in self._pending(encoding, anew):
+            self._run("UPDATE deleted SET release = ? WHERE seq = ?", release, row[3])
+
+    def _pending(self, encoding: str, anew: bool) -> list[tuple[Any, ...]]:
+        """Those of which nothing is left, and that no announced release is known to be without."""
+        return [row for row in self._deleted(encoding, anew, inside=False) if row[-1] is None]
 
     def _deleted(self, encoding: str, anew: bool, inside: bool) -> list[tuple[Any, ...]]:
         """Topic, partition, offset, number, flag and first release without it of deleted labels."""
-        seen = set(self._tuned_on(encoding))
         rows = self._run(_DELETED)
+        seen = set(self._tuned_on(encoding)) if rows else set()
         return [row for row in rows if (row[3] in seen or bool(row[4] and not anew)) == inside]
 
     def _tuned_on(self, encoding: str) -> list[int]:
