@@ -102,9 +102,8 @@ class Drift:
     @property
     def pending(self) -> DriftEvent | None:
         """The last change that nothing was done about yet."""
-        last = self._database.last_drift()
         handled = int(self._database.fact(_HANDLED) or b"0")
-        event = msgspec.json.decode(last, type=DriftEvent) if last else None
+        event = last_change(self._database)
         return event if event and event.number > handled else None
 
     def handle(self, event: DriftEvent) -> None:
@@ -164,6 +163,12 @@ class Drift:
 
     def _show(self) -> None:
         self._metrics.drift_pending.set(self.pending is not None)
+
+
+def last_change(database: Database) -> DriftEvent | None:
+    """When the stream has changed for the last time, if it ever has."""
+    last = database.last_drift()
+    return msgspec.json.decode(last, type=DriftEvent) if last else None
 
 
 def change_point(wrong: Sequence[bool]) -> int:

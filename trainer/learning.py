@@ -15,7 +15,7 @@ from runtime.records import Outbound, Record
 from trainer.database import Database, encode_fact
 from trainer.doubt import Belief
 from trainer.doubts import Doubts
-from trainer.evenness import risen
+from trainer.drift import last_change
 from trainer.holdout import is_held_out
 from trainer.intake import Dead, Forget, Label, Notice, Objection, Skip, dead, read
 from trainer.kept import Items
@@ -24,6 +24,7 @@ from trainer.learners.base import Example, Examples, Learner, teach
 from trainer.learners.mixture import Mixture
 from trainer.live import LiveRelease
 from trainer.metrics import TrainerMetrics
+from trainer.relearning import Fitted, why_anew
 from trainer.replay import Full, ReplayBuffer, Seen
 from trainer.scoreboard import Scoreboard
 from trainer.settings import TrainerSettings
@@ -33,7 +34,7 @@ from trainer.trial import Lesson, trial
 _log = structlog.get_logger(__name__)
 
 _NAME, _ENCODING, _SEEN, _FULL = "learner name", "encoding", "seen", "full"
-_FITTED_TO = "fitted to"
+_FITTED = "fitted"
 
 _Fact = TypeVar("_Fact")
 Deliver = Callable[[Sequence[Outbound]], None]
@@ -87,7 +88,7 @@ class Learning:
             _decoded(database.fact(_SEEN), Seen),
             _decoded(database.fact(_FULL), Full),
         )
-        self._fitted_to = _decoded(database.fact(_FITTED_TO), dict[str, int]) or {}
+        self._fitted = _decoded(database.fact(_FITTED), Fitted) or Fitted()
         self.learner: Learner = LEARNERS[settings.learner]()
         self._doubts = Doubts(database, settings.suspect_confidence, metrics)
         self._shrink_replay()
@@ -294,11 +295,19 @@ class Learning:
             draws = self._replay.draw(self.learner.rehearsal * len(labelled), chance)
             drawn = self._database.kept.items_of(draws)
             self.learner.rehearse(self._examples(drawn), drawn.labels)
-        if classes := risen(self._fitted_to, self._replay.offered()):
-            self._relearn(classes)
+        change = last_change(self._database)
+        why = why_anew(
+            self._fitted, self._offered(), change.label if change else 0, self._settings.replay_size
+        )
+        if why:
+            self._relearn(why)
 
-    def _relearn(self, classes: Sequence[str]) -> None:
-        """Let the learner learn anew what depends on the order, in which these classes came late."""
+    def _offered(self) -> Fitted:
+        """What has come by now."""
+        return Fitted(self._replay.offered(), self._database.last_learned())
+
+    def _relearn(self, why: str) -> None:
+        """Let the learner learn anew what depends on the order of the labels."""
         started = time.monotonic()
         items = self._database.kept.items(held_out=False)
         self.learner = self.learner.relearned(self._examples(items), items.labels)
@@ -306,10 +315,10 @@ class Learning:
         self._database.keep_learner(self.learner.state())
         self.learner.changes()  # they are kept already
         self._database.taught.relearned()
-        self._fitted_to = self._replay.offered()
+        self._fitted = self._offered()
         _log.info(
-            "learned anew from the replay buffer, since classes have become common",
-            classes=classes,
+            "learned anew from the replay buffer",
+            why=why,
             listings=len(items.ids),
             seconds=round(time.monotonic() - started, 2),
         )
@@ -366,7 +375,7 @@ class Learning:
         database.remember(_ENCODING, self._live.encoding.encode())
         database.remember(_SEEN, encode_fact(self._replay.seen))
         database.remember(_FULL, encode_fact(self._replay.full))
-        database.remember(_FITTED_TO, encode_fact(self._fitted_to))
+        database.remember(_FITTED, encode_fact(self._fitted))
 
     def _advance(self, records: Sequence[Record]) -> None:
         offsets: dict[tuple[str, int], list[int]] = {}
@@ -391,7 +400,7 @@ class Learning:
         self.learner = learner
         self._database.drop_learner()
         self._database.taught.begin_again()
-        self._fitted_to = self._replay.offered()
+        self._fitted = self._offered()
         items = self._database.kept.items(held_out=False)
         if items.ids:
             rows = _known_logits(learner, self._examples(items))

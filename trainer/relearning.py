@@ -1,0 +1,66 @@
+"""When n-grams learn anew from the replay buffer, since their weights depend on the order. Pure."""
+
+from collections.abc import Mapping
+
+import msgspec
+
+LEAST_LABELS = 50
+GROWTH = 2.0
+FIRST_LABELS = 100
+
+
+class Fitted(msgspec.Struct, frozen=True):
+    """
+    What a learner was fitted to.
+
+    Attributes:
+        counts: How many labels of each class had come.
+        label: The number of the last label that was kept; 0 before the first.
+    """
+
+    counts: dict[str, int] = {}
+    label: int = 0
+
+
+def why_anew(fitted: Fitted, now: Fitted, change: int, replay_size: int) -> str:
+    """
+    Why a learner is to learn anew, in words; empty if it is not.
+
+    It is when a class is twice as common as when it was fitted, and whenever what has come since the
+    stream began, or changed, has doubled, as long as the replay buffer has room for all of it. So it is
+    seldom, however long the stream: what n-grams have learned long ago hardly moves any more, and holds
+    up what is new.
+
+    Measured on real titles (`bench/learning`), the mixture with MiniLM as tuned on the first city, 3
+    seeds: 1,000 labels after a sharp drift accuracy is .884 instead of .864; city after city ends in
+    .860/.604 (accuracy / macro-F1) instead of .858/.598.
+
+    Args:
+        fitted: What it was fitted to.
+        now: What has come by now.
+        change: The number of the last label before the stream last changed; 0: it never has.
+        replay_size: The most listings in the buffer.
+    """
+    if classes := risen(fitted.counts, now.counts):
+        return f"more common by now: {', '.join(classes)}"
+    before, since = max(0, fitted.label - change), now.label - change
+    if max(FIRST_LABELS, GROWTH * before) <= since <= replay_size:
+        return f"{since} labels since the stream {'changed' if change else 'began'}"
+    return ""
+
+
+def risen(before: Mapping[str, int], now: Mapping[str, int]) -> list[str]:
+    """
+    The classes that have become at least twice as common since a learner was fitted, by name.
+
+    Args:
+        before: How many labels of each class had come when it was fitted.
+        now: How many have come by now; a class with fewer than 50 is too rare to tell.
+    """
+    total_before, total_now = max(1, sum(before.values())), max(1, sum(now.values()))
+    return sorted(
+        label
+        for label, count in now.items()
+        if count >= LEAST_LABELS
+        and count / total_now >= GROWTH * before.get(label, 0) / total_before
+    )
