@@ -35,17 +35,10 @@ class Kept:
     def __init__(self, run: Rows) -> None:
         self._run = run
 
-    def put(
-        self,
-        seq: int,
-        held_out: bool,
-        label: Label,
-        features: Floats,
-        logits: Floats | None = None,
-    ) -> None:
+    def put(self, seq: int, held_out: bool, label: Label, features: Floats) -> None:
         """Keep a listing for replay or judgement; it takes the place of an older version."""
         self._run(
-            "INSERT OR REPLACE INTO items VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT OR REPLACE INTO items VALUES (?, ?, ?, ?, ?, ?, ?, NULL)",
             label.listing_id,
             seq,
             held_out,
@@ -53,7 +46,6 @@ class Kept:
             label.label,
             label.domain,
             features.tobytes(),
-            None if logits is None else logits.tobytes(),
         )
 
     def put_features(self, listing_id: str, features: Floats) -> None:
@@ -63,7 +55,7 @@ class Kept:
         )
 
     def put_logits(self, listing_id: str, logits: Floats) -> None:
-        """Replace what the learner said of a kept listing."""
+        """Note what the learner said of a listing, if it is kept."""
         self._run("UPDATE items SET logits = ? WHERE listing_id = ?", logits.tobytes(), listing_id)
 
     def logits(self) -> dict[str, Floats]:

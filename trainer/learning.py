@@ -289,6 +289,9 @@ class Learning:
         if not labelled:
             return
         examples = Examples.of(example for _, example in labelled)
+        logits = _known_logits(self.learner, examples)
+        for (label, _), row in zip(labelled, logits, strict=True):
+            self._database.kept.put_logits(label.listing_id, row)
         self.learner.learn(examples, [label.label for label, _ in labelled])
         if self.learner.rehearsal:
             chance = random.Random(labelled[0][0].event_id)  # noqa: S311 - reproducible, no secret
@@ -345,8 +348,7 @@ class Learning:
         if choice.evict is not None:
             self._database.kept.remove(choice.evict)
         if choice.keep:
-            logits = _known_logits(self.learner, Examples.of([example]))[0]
-            self._database.kept.put(seq, False, label, example.features, logits)
+            self._database.kept.put(seq, False, label, example.features)
 
     def _forget(self, listing_id: str) -> None:
         """Take back what was learned of a listing, and keep nothing of it."""

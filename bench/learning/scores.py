@@ -28,7 +28,7 @@ class Scores(msgspec.Struct, frozen=True):
             of the phase that taught them first (Lopez-Paz & Ranzato 2017, BWT).
         labels: How many labels had come at the end of each phase.
         accuracies: `accuracy` at the end of each phase.
-        by_part: Accuracy by phase and part.
+        by_part: Accuracy by phase and part, asides included.
     """
 
     accuracy: float
@@ -53,15 +53,18 @@ def scores(stream: Stream, labels: Sequence[int], said: Sequence[Sequence[str]])
     """
     test, last = stream.test, said[-1]
     by_part = [
-        {part.name: _accuracy(test, answers, part.places) for part in stream.parts}
+        {
+            part.name: _accuracy(test, answers, part.places)
+            for part in [*stream.parts, *stream.asides]
+        }
         for answers in said
     ]
-    final = by_part[-1]
+    final = [by_part[-1][part.name] for part in stream.parts]
     forgetting, transfer = _memory(stream, by_part)
     return Scores(
         accuracy=by_domain(test, last, accuracy_score),
         macro_f1=by_domain(test, last, _macro_f1),
-        average_accuracy=sum(final.values()) / len(final),
+        average_accuracy=sum(final) / len(final),
         recall=recall(test, last),
         forgetting=forgetting,
         backward_transfer=transfer,

@@ -3,7 +3,7 @@
 from bench.learning.report import page
 from bench.learning.results import Result
 from bench.learning.scores import Scores
-from bench.learning.streams import DRIFT, DRIFT_STREAM
+from bench.learning.streams import DECIDED, DRIFT, DRIFT_STREAM
 
 OLD, NEW = DRIFT
 
@@ -22,7 +22,7 @@ def result(
         backward_transfer=0.0,
         labels=labels,
         accuracies=[0.8] * len(labels),
-        by_part=by_part,
+        by_part=[{DECIDED: part[NEW] / 2, **part} for part in by_part],
     )
     phases = [OLD, f"{NEW}, first 1,000", NEW][-len(by_part) :]
     made = 0 if method == "alone" else 3
@@ -40,7 +40,7 @@ def test_a_drift_is_told_by_its_alarms_and_by_both_kinds_of_titles() -> None:
     ]
     text = page(results, [], {"seeds": 2}, {})
 
-    assert "| mixture + slow path (roomstream) | +0.0 ± 1.4 | +1.0 ± 0.0 |" in text
+    assert "| mixture + slow path (roomstream) | +0.0 ± 1.4 | +0.0 ± 0.7 | +1.0 ± 0.0 |" in text
     assert (
         f"- mixture + slow path (roomstream): 48 labels into {NEW}, first 1,000 (seed 0), "
         f"1,000 labels into {NEW} (seed 0)\n"

@@ -1,5 +1,7 @@
 """The figures of continual learning, against values worked out by hand."""
 
+from dataclasses import replace
+
 import pytest
 
 from bench.learning.results import Spread
@@ -31,6 +33,16 @@ def test_what_was_better_before_is_forgotten() -> None:
     assert found.accuracy == found.average_accuracy == pytest.approx(0.625)
     assert found.accuracies == pytest.approx([0.625, 0.75, 0.625])
     assert found.recall == {"a": 1.0, "b": 0.25}
+
+
+def test_no_mean_is_over_what_is_looked_at_by_itself() -> None:
+    """An aside has its own accuracy, and changes nothing else."""
+    said = ["aaabbbbb", "aabbbbbb", "aaaaaaab"]
+    plain = scores(stream(), [1, 2, 3], said)
+    found = scores(replace(stream(), asides=[Part("last of q", [7], since=1)]), [1, 2, 3], said)
+
+    assert [each.pop("last of q") for each in found.by_part] == [1.0, 1.0, 1.0]
+    assert found == plain
 
 
 def test_the_last_part_cannot_be_forgotten() -> None:

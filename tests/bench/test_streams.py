@@ -14,6 +14,7 @@ from bench.learning.streams import (
     noisy,
     of_tasks,
     shuffled,
+    undecided,
 )
 from schemas.errors import ConfigurationError
 
@@ -69,6 +70,19 @@ def test_noise_is_the_shuffled_stream_with_wrong_labels_in_its_midst() -> None:
     assert [any(phase) for phase in wrong] == [False, True, False]
     assert len(wrong[1]) == 1_000
     assert sum(wrong[1]) == pytest.approx(1_000 * WRONG_SHARE, abs=50)
+
+
+def test_a_text_of_many_classes_tells_nothing() -> None:
+    """It is undecided if it is common and no class has two thirds of it."""
+    counts = {"even": (10, 10), "clear": (7, 14), "rare": (9, 10)}
+    rows = [
+        Row("", text, label, "", "", tested=False)
+        for text, each in counts.items()
+        for label, count in zip(("Entire home/apt", "Private room"), each, strict=True)
+        for _ in range(count)
+    ]
+
+    assert undecided(rows) == {"even"}
 
 
 def test_tasks_of_a_csv_come_in_the_order_of_the_file(tmp_path: Path) -> None:
