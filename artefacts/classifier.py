@@ -5,9 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from artefacts.batching import token_budget_batches
 from artefacts.errors import InferenceError, ReleaseRefused
-from artefacts.graphs import Encoder, Encoders, Floats, Head, padded
+from artefacts.graphs import Encoded, Encoder, Encoders, Floats, Head
 from artefacts.manifest import ENCODER, HEAD, TOKENIZER, Blob, Golden, Manifest
 from artefacts.store import check_digest
 from artefacts.tokenisation import Tokenizer, Tokens
@@ -40,18 +39,14 @@ class Inference:
     What the graphs say of a window, rows in the order of its texts.
 
     Attributes:
-        features: float32 (texts, dim).
+        encoded: Their features, and what these took.
         logits: float32 (texts, classes).
         probabilities: float32 (texts, classes).
-        real_tokens: Tokens of the texts.
-        padded_tokens: Tokens that went through the encoder, padding included.
     """
 
-    features: Floats
+    encoded: Encoded
     logits: Floats
     probabilities: Floats
-    real_tokens: int
-    padded_tokens: int
 
 
 @dataclass(frozen=True)
@@ -117,20 +112,11 @@ class Classifier:
         Raises:
             InferenceError: A session rejected a batch, or an answer is not a finite number.
         """
-        features = np.empty((len(tokens), self.encoder.dimensions), np.float32)
-        logits = np.empty((len(tokens), self.head.classes), np.float32)
-        probabilities = np.empty_like(logits)
-        lengths = [len(text.ids) for text in tokens]
-        padded_tokens = 0
-        for batch in token_budget_batches(lengths):
-            rows = [tokens[index].ids for index in batch]
-            input_ids, mask = padded(rows, self.tokenizer.pad_id)
-            features[batch] = self.encoder.features(input_ids, mask)
-            logits[batch], probabilities[batch] = self.head(features[batch], input_ids, mask)
-            padded_tokens += input_ids.size
+        encoded = self.encoder.of_tokens(tokens, self.tokenizer.pad_id)
+        logits, probabilities = self.head.of_tokens(encoded.features, tokens, self.tokenizer.pad_id)
         if not (np.isfinite(logits).all() and np.isfinite(probabilities).all()):
             raise InferenceError("The model's answer to a text is not a finite number.")
-        return Inference(features, logits, probabilities, sum(lengths), padded_tokens)
+        return Inference(encoded, logits, probabilities)
 
     def predictions(self, tokens: Sequence[Tokens], inference: Inference) -> list[Prediction]:
         """Name what the graphs say, one prediction a text, in order."""

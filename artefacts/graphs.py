@@ -1,7 +1,9 @@
 """The two ONNX graphs of a release: encoder (tokens to features) and head (features to answers)."""
 
+from array import array
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import onnxruntime
@@ -11,6 +13,7 @@ from artefacts.batching import token_budget_batches
 from artefacts.errors import InferenceError, ReleaseRefused
 from artefacts.manifest import Blob
 from artefacts.onnx_guard import refuse_external_data
+from artefacts.recent_features import RecentFeatures
 from artefacts.tokenisation import Tokens
 
 Ids = NDArray[np.int64]
@@ -82,15 +85,38 @@ def _options(threads: int) -> onnxruntime.SessionOptions:
     return options
 
 
+class Encoded(NamedTuple):
+    """
+    Texts as an encoder sees them.
+
+    Attributes:
+        features: float32 (texts, dim), in order.
+        remembered: Texts that were not run: they came twice, or their features were known.
+        real_tokens: Tokens of the others.
+        padded_tokens: Tokens that were run, padding included.
+    """
+
+    features: Floats
+    remembered: int
+    real_tokens: int
+    padded_tokens: int
+
+
 class Encoder:
     """
     Tokens to features.
+
+    Args:
+        model: An ONNX graph.
+        threads: Threads of one inference.
+        recent_texts: The features of so many texts are remembered.
 
     Raises:
         ReleaseRefused: The graph cannot be loaded or has other inputs and outputs.
     """
 
-    def __init__(self, model: bytes, threads: int = 1) -> None:
+    def __init__(self, model: bytes, threads: int = 1, recent_texts: int = 0) -> None:
+        self._recent = RecentFeatures(recent_texts)
         self._graph = _Graph("encoder.onnx", model, _TOKENS, _FEATURES, threads)
         self.dimensions = self._graph.width
 
@@ -110,20 +136,35 @@ class Encoder:
         """
         return self._graph.run({"input_ids": input_ids, "attention_mask": attention_mask})[0]
 
-    def of_tokens(self, texts: Sequence[Tokens]) -> Floats:
+    def of_tokens(self, texts: Sequence[Tokens], pad_id: int = 0) -> Encoded:
         """
-        Encode texts of any length, batched by the token budget.
+        Encode texts of any length, batched by the token budget, each text once.
 
-        Returns:
-            float32 (texts, dim), in order.
+        Features of remembered texts are the same bits: they do not depend on the batch.
 
         Raises:
             InferenceError: The session rejected a batch.
         """
         features = np.empty((len(texts), self.dimensions), np.float32)
-        for batch in token_budget_batches([len(text.ids) for text in texts]):
-            features[batch] = self.features(*padded([texts[index].ids for index in batch]))
-        return features
+        places: dict[bytes, list[int]] = {}
+        for place, text in enumerate(texts):
+            places.setdefault(array("q", text.ids).tobytes(), []).append(place)
+        known = self._recent.known(places)
+        for key, row in known.items():
+            features[places[key]] = row
+        new = [key for key in places if key not in known]
+        rows = [texts[places[key][0]].ids for key in new]
+        lengths, padded_tokens = [len(row) for row in rows], 0
+        for batch in token_budget_batches(lengths):
+            input_ids, mask = padded([rows[index] for index in batch], pad_id)
+            found = dict(
+                zip([new[index] for index in batch], self.features(input_ids, mask), strict=True)
+            )
+            for key, row in found.items():
+                features[places[key]] = row
+            self._recent.remember(found)
+            padded_tokens += input_ids.size
+        return Encoded(features, len(texts) - len(new), sum(lengths), padded_tokens)
 
 
 def padded(rows: Sequence[Sequence[int]], pad_id: int = 0) -> tuple[Ids, Ids]:
@@ -166,9 +207,14 @@ class Head:
         )
         return logits, probabilities
 
-    def of_tokens(self, features: Floats, texts: Sequence[Tokens]) -> tuple[Floats, Floats]:
+    def of_tokens(
+        self, features: Floats, texts: Sequence[Tokens], pad_id: int = 0
+    ) -> tuple[Floats, Floats]:
         """
         Run the head on texts whose features (texts, dim) are known, in order.
+
+        Returns:
+            Logits and probabilities, each float32 (texts, classes).
 
         Raises:
             InferenceError: The session rejected a batch.
@@ -177,7 +223,7 @@ class Head:
         probabilities = np.empty_like(logits)
         for batch in token_budget_batches([len(text.ids) for text in texts]):
             rows = [texts[index].ids for index in batch]
-            logits[batch], probabilities[batch] = self(features[batch], *padded(rows))
+            logits[batch], probabilities[batch] = self(features[batch], *padded(rows, pad_id))
         return logits, probabilities
 
 
@@ -189,10 +235,12 @@ class Encoders:
 
     Args:
         capacity: How many stay in memory; the one used longest ago goes first.
+        recent_texts: Each remembers the features of so many texts.
     """
 
-    def __init__(self, capacity: int = 3) -> None:
+    def __init__(self, capacity: int = 3, recent_texts: int = 0) -> None:
         self._capacity = capacity
+        self._recent_texts = recent_texts
         self._by_digest: OrderedDict[tuple[str, int], Encoder] = OrderedDict()
 
     def get(self, blob: Blob, fetch: Callable[[Blob], bytes], threads: int = 1) -> Encoder:
@@ -204,7 +252,7 @@ class Encoders:
         """
         key = (blob.digest, threads)
         if key not in self._by_digest:
-            self._by_digest[key] = Encoder(fetch(blob), threads)
+            self._by_digest[key] = Encoder(fetch(blob), threads, self._recent_texts)
         self._by_digest.move_to_end(key)
         while len(self._by_digest) > self._capacity:
             self._by_digest.popitem(last=False)

@@ -180,7 +180,7 @@ def _fitted(
     for start in range(0, len(examples), 64):
         batch = examples[start : start + 64]
         tokens = tokenizer.encode([text for text, _ in batch])
-        seen = Examples(encoder.of_tokens(tokens), [text.ids for text in tokens])
+        seen = Examples(encoder.of_tokens(tokens).features, [text.ids for text in tokens])
         learner.learn(seen, [label for _, label in batch])
         for _, label in batch:
             counts[label] += 1

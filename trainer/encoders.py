@@ -82,7 +82,7 @@ def verified_export(encoder: PooledEncoder, texts: Sequence[Tokens]) -> bytes:
         RoomstreamError: The exported model computes something else.
     """
     model = export_encoder(encoder)
-    for text, row in zip(texts, Encoder(model).of_tokens(texts), strict=True):
+    for text, row in zip(texts, Encoder(model).of_tokens(texts).features, strict=True):
         ids = torch.tensor([text.ids])
         with torch.no_grad():
             expected = encoder(ids, torch.ones_like(ids))[0].numpy()

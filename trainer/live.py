@@ -67,7 +67,7 @@ class LiveRelease:
         """
         tokens = self.classifier.tokenise(texts)
         if encoding != self.encoding:
-            features = self.classifier.encoder.of_tokens(tokens)
+            features = self.classifier.encoder.of_tokens(tokens).features
         _, probabilities = self.classifier.head.of_tokens(features, tokens)
         return [self.manifest.labels[index] for index in probabilities.argmax(axis=1)]
 
@@ -77,7 +77,7 @@ class LiveRelease:
 
     def _examples(self, texts: Sequence[str]) -> list[Example]:
         tokens = self.classifier.tokenise(texts)
-        features = self.classifier.infer(tokens).features
+        features = self.classifier.infer(tokens).encoded.features
         return [Example(row, text.ids) for row, text in zip(features, tokens, strict=True)]
 
     def _encode_alone(self, text: str) -> Example | None:

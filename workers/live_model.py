@@ -19,6 +19,7 @@ from schemas.errors import ConfigurationError, RoomstreamError, TryAgain
 from schemas.events import ReleaseAnnouncement
 from workers.challengers import Challengers
 from workers.metrics import WorkerMetrics
+from workers.settings import WorkerSettings
 
 _log = structlog.get_logger(__name__)
 
@@ -36,10 +37,9 @@ class LiveModel:
     Args:
         kafka: How to reach Kafka.
         shared: Topic prefix and cache folder.
+        settings: Threads of one inference, texts to remember, and what a challenger may cost.
         metrics: Where reloads are counted.
         health: Its condition `release` is met once a release is loaded and warm.
-        threads: Threads of one inference.
-        challenger_cost: How many times as long as the live release a challenger may take for a listing.
 
     Attributes:
         challengers: Releases that are tried beside the live one.
@@ -49,21 +49,20 @@ class LiveModel:
         self,
         kafka: KafkaSettings,
         shared: SharedSettings,
+        settings: WorkerSettings,
         metrics: WorkerMetrics,
         health: Health,
-        threads: int = 1,
-        challenger_cost: float = 5.0,
     ) -> None:
         self._announcements = Announcements(kafka, shared.topic_prefix)
         self._cache = Path(shared.cache)
         self._metrics = metrics
         self._health = health
-        self._threads = threads
-        self._encoders = Encoders()
+        self._threads = settings.threads
+        self._encoders = Encoders(recent_texts=settings.recent_texts)
         self._stale = 0
         self._classifier: Classifier | None = None
         self._failures, self._retry_at = 0, 0.0
-        self.challengers = Challengers(self._load, metrics, challenger_cost)
+        self.challengers = Challengers(self._load, metrics, settings.challenger_cost)
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._follow, name="live-model", daemon=True)
         self.failure: Exception | None = None

@@ -47,6 +47,12 @@ class WorkerMetrics:
             ["kind"],
             registry=self.registry,
         )
+        self.texts = Counter(
+            "roomstream_worker_texts",
+            "Texts of listings: run through the encoder, or remembered since they came before.",
+            ["how"],
+            registry=self.registry,
+        )
         self.window = Gauge(
             "roomstream_worker_window_events",
             "The most events of the next window, by the latency budget.",
@@ -124,16 +130,17 @@ class WorkerMetrics:
 
     def _show_zeros(self) -> None:
         """A counter that was never raised is 0, not absent: rates and alerts need it."""
-        for outcome in ("classified", "dead", "skipped"):
-            self.events.labels(outcome)
-        for outcome in ("initial", "loaded", "refused", "stale"):
-            self.reloads.labels(outcome)
-        for stage in ("decode", "infer"):
-            self.dead_letters.labels(stage)
-        for reason in ("uncertain", "random"):
-            self.reviews.labels(reason)
-        for kind in ("real", "padded"):
-            self.tokens.labels(kind)
+        values = {
+            self.events: ("classified", "dead", "skipped"),
+            self.reloads: ("initial", "loaded", "refused", "stale"),
+            self.dead_letters: ("decode", "infer"),
+            self.reviews: ("uncertain", "random"),
+            self.tokens: ("real", "padded"),
+            self.texts: ("run", "remembered"),
+        }
+        for counter, labels in values.items():
+            for label in labels:
+                counter.labels(label)
         for channel in ("canary", "shadow"):
             for outcome in ("loaded", "refused", "ended", "failed", "slow"):
                 self.challengers.labels(channel, outcome)
@@ -151,8 +158,11 @@ class WorkerMetrics:
             self.stage_seconds.labels(stage).observe(seconds)
         for (channel, outcome), listings in window.tried().items():
             self.challenger_listings.labels(channel, outcome).inc(listings)
-        self.tokens.labels("real").inc(window.real_tokens)
-        self.tokens.labels("padded").inc(window.padded_tokens)
+        for encoded in window.encoded:
+            self.tokens.labels("real").inc(encoded.real_tokens)
+            self.tokens.labels("padded").inc(encoded.padded_tokens)
+            self.texts.labels("remembered").inc(encoded.remembered)
+            self.texts.labels("run").inc(len(encoded.features) - encoded.remembered)
         self.window.set(next_size)
 
     def show_lags(self, lags: Mapping[int, int]) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from artefacts.graphs import Floats
+from artefacts.graphs import Encoded, Floats
 from runtime.records import Outbound, Record
 from workers.trials import Challenger, Trial
 
@@ -43,8 +43,7 @@ class Window:
         release: The live release, which answered all that no canary did.
         outcomes: One a record, in order.
         stage_seconds: Time by stage.
-        real_tokens: Tokens of the texts.
-        padded_tokens: Tokens through the encoder, padding included.
+        encoded: What every run of an encoder took.
         live: What the live release did.
         trials: What each challenger did.
         features: Of some listings that the live release answered, each float32 (listings, dim).
@@ -53,8 +52,7 @@ class Window:
     release: str = ""
     outcomes: list[Outcome] = field(default_factory=list)
     stage_seconds: dict[str, float] = field(default_factory=dict)
-    real_tokens: int = 0
-    padded_tokens: int = 0
+    encoded: list[Encoded] = field(default_factory=list)
     live: Trial = field(default_factory=Trial)
     trials: dict[Challenger, Trial] = field(default_factory=dict)
     features: list[Floats] = field(default_factory=list)

@@ -142,8 +142,7 @@ class Pipeline:
         trial.listings, trial.seconds = len(items), time.perf_counter() - started
         seconds = window.stage_seconds
         seconds["challenger"] = seconds.get("challenger", 0) + trial.seconds
-        window.real_tokens += aside.real_tokens
-        window.padded_tokens += aside.padded_tokens
+        window.encoded += aside.encoded
         return dict(zip(items, outcomes, strict=True))
 
     def _add_shadow(
@@ -195,9 +194,8 @@ class Pipeline:
         seconds = window.stage_seconds
         seconds["tokenise"] = seconds.get("tokenise", 0) + tokenised - started
         seconds["infer"] = seconds.get("infer", 0) + time.perf_counter() - tokenised
-        window.real_tokens += inference.real_tokens
-        window.padded_tokens += inference.padded_tokens
-        window.features.append(inference.features[:_SAMPLED])
+        window.encoded.append(inference.encoded)
+        window.features.append(inference.encoded.features[:_SAMPLED])
         return tokens, inference
 
     def _classified(

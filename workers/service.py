@@ -103,7 +103,7 @@ def _model(
     metrics: WorkerMetrics,
     health: Health,
 ) -> LiveModel:
-    return LiveModel(kafka, shared, metrics, health, worker.threads, worker.challenger_cost)
+    return LiveModel(kafka, shared, worker, metrics, health)
 
 
 def _supervise(kafka: KafkaSettings, shared: SharedSettings, worker: WorkerSettings) -> int:

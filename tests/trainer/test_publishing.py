@@ -150,7 +150,7 @@ def test_a_release_is_calibrated_inside_its_head(desk: Desk) -> None:
     classifier, temperature = release.classifier, release.manifest.temperature
     tokens = classifier.tokenise([labelled(number).title for number in held])
     inference = classifier.infer(tokens)
-    examples = Examples(inference.features, [text.ids for text in tokens])
+    examples = Examples(inference.encoded.features, [text.ids for text in tokens])
     learned = desk.learning.learner.logits(examples)
 
     assert temperature != 1

@@ -8,7 +8,7 @@ import pytest
 from artefacts.store import Store
 from roomstream.live import Channel, make_live, put_on_channel
 from runtime.health import Health
-from runtime.settings import KafkaSettings, SharedSettings
+from runtime.settings import KafkaSettings, SharedSettings, load
 from schemas.topics import Topic
 from tests.kafka_io import read_until, send
 from tests.processes import eventually
@@ -18,6 +18,7 @@ from tests.workers.listings import answers, listings, positions
 from tests.workers.processes import Fleet
 from workers.live_model import LiveModel
 from workers.metrics import WorkerMetrics
+from workers.settings import WorkerSettings
 from workers.trials import Challenger, Trial
 
 pytestmark = pytest.mark.usefixtures("topics")
@@ -29,7 +30,9 @@ class Serving:
     def __init__(self, kafka: KafkaSettings, shared: SharedSettings, store: Store) -> None:
         self._kafka, self._shared, self._store = kafka, shared, store
         self.metrics = WorkerMetrics()
-        self.model = LiveModel(kafka, shared, self.metrics, Health("release"), challenger_cost=3)
+        self.model = LiveModel(
+            kafka, shared, load(WorkerSettings, challenger_cost=3), self.metrics, Health("release")
+        )
 
     def put(
         self,

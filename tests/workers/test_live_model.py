@@ -22,7 +22,7 @@ from runtime.announcements import announce
 from runtime.health import Health
 from runtime.logs import configure_logs
 from runtime.retrying import BackOff
-from runtime.settings import KafkaSettings, SharedSettings
+from runtime.settings import KafkaSettings, SharedSettings, load
 from schemas.errors import ExitCode
 from schemas.events import ReleaseAnnouncement
 from tests.processes import eventually
@@ -31,6 +31,7 @@ from tests.workers.brokers import ON_EMBEDDED
 from workers import live_model
 from workers.live_model import LiveModel
 from workers.metrics import WorkerMetrics
+from workers.settings import WorkerSettings
 
 pytestmark = pytest.mark.usefixtures("topics")
 
@@ -53,7 +54,7 @@ class Serving:
     def __init__(self, kafka: KafkaSettings, shared: SharedSettings) -> None:
         self.metrics = WorkerMetrics()
         self.health = Health("release")
-        self.model = LiveModel(kafka, shared, self.metrics, self.health)
+        self.model = LiveModel(kafka, shared, load(WorkerSettings), self.metrics, self.health)
 
     @property
     def release(self) -> str:

@@ -89,7 +89,7 @@ def _result(job: Job, listings: Listings, training: Training) -> Result:
             best_step=training.best_step,
             stopped=training.stopped,
         ),
-        features=Encoder(encoder, job.threads).of_tokens(listings.texts),
+        features=Encoder(encoder, job.threads).of_tokens(listings.texts).features,
     )
 
 

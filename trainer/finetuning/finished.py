@@ -53,7 +53,7 @@ class Finished:
         missing = [(listing, seq) for listing, seq in kept if (listing, seq) not in self._features]
         if missing:
             items = database.kept.items_of([listing for listing, _ in missing[:most]])
-            rows = self._encoder.of_tokens(live.classifier.tokenise(items.texts))
+            rows = self._encoder.of_tokens(live.classifier.tokenise(items.texts)).features
             self._features.update(zip(missing[:most], rows, strict=True))
         return len(missing) <= most
 

@@ -72,7 +72,9 @@ def test_what_it_leaves(tmp_path: Path) -> None:
     texts = tiny_listings().texts
 
     assert code == ExitCode.DONE
-    np.testing.assert_array_equal(result.features, Encoder(result.encoder).of_tokens(texts))
+    np.testing.assert_array_equal(
+        result.features, Encoder(result.encoder).of_tokens(texts).features
+    )
     assert encoder_weights(encoder_of_weights(result.weights)) == result.weights
     assert (result.figures.examples, result.figures.validated_on) == (96, 24)
     assert result.figures.curve[-1].step == STEPS

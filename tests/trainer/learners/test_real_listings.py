@@ -31,7 +31,7 @@ def listings() -> tuple[Examples, list[str]]:
     judged = [row for row in rows if row["fold"] == "0"][:JUDGED]
     base = import_base("minilm", ["a", "b"], max_length=32)
     tokens = Tokenizer(base.parts[TOKENIZER], 32).encode([row["name"] for row in learned + judged])
-    features = Encoder(base.parts[ENCODER]).of_tokens(tokens)
+    features = Encoder(base.parts[ENCODER]).of_tokens(tokens).features
     examples = Examples(features, [text.ids for text in tokens])
     return examples, [row["room_type"] for row in learned + judged]
 
