@@ -29,8 +29,8 @@ check: install  ## Lint, types, layers, and that generated files are current
 	$(BIN)/lint-imports
 	$(BIN)/roomstream schemas export --check schemas
 
-bench: install  ## Measure against ONNX Runtime alone (make bench ARGS="--listings my-listings.csv.gz")
-	$(BIN)/python -m bench.serving $(ARGS)
+bench: install  ## Measure the speed of serving beside ONNX Runtime alone and a Hugging Face pipeline (make bench ARGS="--docs docs")
+	$(BIN)/python -m bench.speed $(ARGS)
 
 bench-delivery: install  ## Measure both delivery engines against plain aiokafka on a real Kafka
 	$(BIN)/python -m bench.delivery $(ARGS)

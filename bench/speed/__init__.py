@@ -1,0 +1,1 @@
+"""How fast roomstream is, beside what people use today and beside what this machine can do."""

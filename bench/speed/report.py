@@ -1,0 +1,130 @@
+"""The figures as a page with pictures."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import median
+
+import matplotlib as mpl
+import msgspec
+from matplotlib.figure import Figure
+
+from bench.speed.rounds import Ratio
+from bench.speed.serving import OURS, PIPELINE, Serving
+
+INTRODUCTION = """# How fast it is
+
+Written by `make bench ARGS="--docs docs"`; do not edit. Ways are measured side by side: every round runs
+each of them once, and a ratio is the median over the rounds of the ratio of two ways in the same round,
+with the least and the most. Compare ratios: seconds are those of one machine on one day. Everything runs
+on one core. Models have random weights, which are as fast as trained ones.
+"""
+
+_SERVING = """## Serving: `make bench ARGS=serving`
+
+Titles to labels, in windows of 256. *ONNX Runtime alone* gets inputs that were tokenised, sorted and
+padded before the clock starts: nothing can be faster with this library. The Hugging Face pipeline has the
+same weights, and so the same answers. *Of the limit* is the share of what this core does in 32-bit matrix
+products (1024 by 1024) in the same round that becomes answers, padding left out. No title comes twice:
+what is remembered of repeated ones (`WORKER_RECENT_TEXTS`) shows nowhere here.
+"""
+
+
+class Report(msgspec.Struct, frozen=True):
+    """
+    All figures of a run.
+
+    Attributes:
+        about: What they were measured on, and with.
+        serving: By model.
+    """
+
+    about: dict[str, str | int | float]
+    serving: list[Serving]
+
+
+def page(report: Report) -> str:
+    """Write the page."""
+    parts = [INTRODUCTION]
+    if report.serving:
+        parts.append(_SERVING)
+        parts += [_serving(each) for each in report.serving]
+    parts.append(
+        f"Measured on: {', '.join(f'{key} {value}' for key, value in report.about.items())}."
+    )
+    return "\n".join(parts) + "\n"
+
+
+def pictures(report: Report, folder: Path) -> None:
+    """Draw an SVG for each table; the same figures give the same bytes."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for each in report.serving:
+        with mpl.rc_context({"svg.hashsalt": each.model, "svg.fonttype": "none"}):
+            _bars(each).savefig(
+                folder / _picture(each), metadata={"Date": None}, bbox_inches="tight"
+            )
+
+
+def _serving(measured: Serving) -> str:
+    head = (
+        measured.model, "of ONNX Runtime alone", "of the limit", "texts/s", "CPU ms a text",
+        "padding",
+    )  # fmt: skip
+    lines = [_row(head), _row(["---"] * len(head))]
+    for way, timing in measured.timings.items():
+        lines.append(
+            _row(
+                (
+                    way,
+                    ratio(measured.against_ceiling(way)),
+                    f"{measured.share_of_limit(way):.2f}",
+                    f"{median(timing.rates):.0f}",
+                    f"{timing.cpu_milliseconds:.2f}",
+                    f"{measured.padding[way]:.2f}",
+                )
+            )
+        )
+    ours = measured.timings[OURS]
+    times = " and ".join(
+        f"{ratio(Ratio.of(ours, measured.timings[PIPELINE.format(size)]))} with batches of {size}"
+        for size in (1, 32)
+    )
+    return "\n".join(
+        [
+            *lines,
+            "",
+            f"Times as fast as the Hugging Face pipeline: {times}.",
+            f"The mean title has {measured.tokens:.1f} tokens.",
+            "",
+            f"![{measured.model}: speed of each way](performance/{_picture(measured)})",
+            "",
+        ]
+    )
+
+
+def _bars(measured: Serving) -> Figure:
+    figure = Figure(figsize=(8, 2.5))
+    axes = figure.subplots()
+    ways = list(reversed(measured.timings))
+    ratios = [measured.against_ceiling(way) for way in ways]
+    spreads = [
+        [each.median - each.least for each in ratios],
+        [each.most - each.median for each in ratios],
+    ]
+    axes.barh(ways, [each.median for each in ratios], xerr=spreads, capsize=3)
+    axes.set_xlabel(f"{measured.model}: speed, as a share of ONNX Runtime alone")
+    axes.grid(axis="x", alpha=0.3)
+    return figure
+
+
+def _picture(measured: Serving) -> str:
+    return f"serving-{re.sub(r'[^a-z0-9]+', '-', measured.model.lower())}.svg"
+
+
+def ratio(found: Ratio) -> str:
+    """A ratio with its spread, such as `0.98 (0.97 to 0.99)`."""
+    return f"{found.median:.2f} ({found.least:.2f} to {found.most:.2f})"
+
+
+def _row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"

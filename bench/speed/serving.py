@@ -1,0 +1,166 @@
+"""Texts to labels: our classifier beside ONNX Runtime alone and beside what people use, on one core."""
+
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import torch
+import transformers
+
+from artefacts.batching import token_budget_batches
+from artefacts.classifier import Classifier
+from artefacts.graphs import padded
+from bench.speed.models import Size, saved
+from bench.speed.rounds import Ratio, Tick, Timing, Way, interleaved
+from trainer.base_import import import_base
+
+CEILING = "ONNX Runtime alone, sorted inputs ready"
+OURS = "roomstream: tokenise, sort, infer, name"
+UNSORTED = "ONNX Runtime, unsorted batches of 32"
+PIPELINE = "Hugging Face pipeline, batches of {}"
+LIMIT = "matrix products alone (the limit)"
+WINDOW = 256
+_NAIVE_TEXTS = 128
+_MATRIX = 1024
+
+
+class Serving(msgspec.Struct, frozen=True):
+    """
+    What was measured with one model.
+
+    Attributes:
+        model: Its name.
+        tokens: Of the mean text.
+        operations: Floating-point operations of the mean text, without padding.
+        limit: Those that one core does in a second in 32-bit matrix products, each round.
+        timings: By way.
+        padding: Tokens with padding over tokens, by way.
+    """
+
+    model: str
+    tokens: float
+    operations: float
+    limit: list[float]
+    timings: dict[str, Timing]
+    padding: dict[str, float]
+
+    def against_ceiling(self, way: str) -> Ratio:
+        """How fast a way is, as a share of ONNX Runtime alone."""
+        return Ratio.of(self.timings[way], self.timings[CEILING])
+
+    def share_of_limit(self, way: str) -> float:
+        """The share of the machine's matrix products that become answers."""
+        rates = sorted(
+            rate * self.operations / limit
+            for rate, limit in zip(self.timings[way].rates, self.limit, strict=True)
+        )
+        return rates[len(rates) // 2]
+
+
+def measure(size: Size, texts: Sequence[str], rounds: int, tick: Tick) -> Serving:
+    """
+    Measure all ways with a model of random weights.
+
+    Args:
+        size: Of the model.
+        texts: What is answered; the Hugging Face pipeline gets the first of them.
+        rounds: How often.
+        tick: Is told what runs.
+    """
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory(prefix="roomstream-bench-") as folder:
+        source = saved(size, Path(folder))
+        classifier, pipeline = _loaded(str(source)), _pipeline(str(source))
+    lengths = [len(text.ids) for text in classifier.tokenise(texts)]
+    naive = texts[:_NAIVE_TEXTS]
+    ways = {
+        CEILING: Way(_ceiling(classifier, texts), len(texts)),
+        OURS: Way(_ours(classifier, texts), len(texts)),
+        UNSORTED: Way(_unsorted(classifier, texts, 32), len(texts)),
+        PIPELINE.format(32): Way(lambda: pipeline(list(naive), batch_size=32), len(naive)),
+        PIPELINE.format(1): Way(lambda: pipeline(list(naive), batch_size=1), len(naive)),
+        LIMIT: Way(_matrix_products(), 1),
+    }
+    timings = interleaved(ways, rounds, lambda way: tick(f"{size.name}: {way}"))
+    limit = [2 * _MATRIX**3 * rate for rate in timings.pop(LIMIT).rates]
+    in_order = [
+        [*range(start, min(start + 32, len(lengths)))] for start in range(0, len(lengths), 32)
+    ]
+    sorted_batches = [
+        [start + index for index in batch]
+        for start in range(0, len(lengths), WINDOW)
+        for batch in token_budget_batches(lengths[start : start + WINDOW])
+    ]
+    return Serving(
+        size.name,
+        sum(lengths) / len(lengths),
+        sum(map(size.operations, lengths)) / len(lengths),
+        limit,
+        timings,
+        {
+            CEILING: _padding(lengths, sorted_batches),
+            OURS: _padding(lengths, sorted_batches),
+            UNSORTED: _padding(lengths, in_order),
+            PIPELINE.format(32): _padding(lengths, in_order),
+            PIPELINE.format(1): 1.0,
+        },
+    )
+
+
+def _loaded(source: str) -> Classifier:
+    """A release of this model, loaded as a worker does."""
+    imported = import_base(source)
+    parts = {blob.digest: imported.parts[role] for role, blob in imported.manifest.blobs.items()}
+    return Classifier.load(imported.manifest, lambda blob: parts[blob.digest])
+
+
+def _pipeline(source: str) -> Callable[..., object]:
+    made: Any = transformers.pipeline
+    pipeline: Callable[..., object] = made("text-classification", source, device="cpu", top_k=None)
+    return pipeline
+
+
+def _ceiling(classifier: Classifier, texts: Sequence[str]) -> Callable[[], None]:
+    rows = [text.ids for text in classifier.tokenise(texts)]
+    pad = classifier.tokenizer.pad_id
+    ready = [
+        padded([rows[start + index] for index in batch], pad)
+        for start in range(0, len(rows), WINDOW)
+        for batch in token_budget_batches([len(ids) for ids in rows[start : start + WINDOW]])
+    ]
+
+    def run() -> None:
+        for ids, mask in ready:
+            classifier.head(classifier.encoder.features(ids, mask), ids, mask)
+
+    return run
+
+
+def _ours(classifier: Classifier, texts: Sequence[str]) -> Callable[[], None]:
+    def run() -> None:
+        for start in range(0, len(texts), WINDOW):
+            classifier.predict(texts[start : start + WINDOW])
+
+    return run
+
+
+def _unsorted(classifier: Classifier, texts: Sequence[str], batch: int) -> Callable[[], None]:
+    def run() -> None:
+        for start in range(0, len(texts), batch):
+            rows = [text.ids for text in classifier.tokenise(texts[start : start + batch])]
+            ids, mask = padded(rows, classifier.tokenizer.pad_id)
+            classifier.head(classifier.encoder.features(ids, mask), ids, mask)
+
+    return run
+
+
+def _matrix_products() -> Callable[[], torch.Tensor]:
+    left, right = torch.rand(_MATRIX, _MATRIX), torch.rand(_MATRIX, _MATRIX)
+    return lambda: left @ right
+
+
+def _padding(lengths: Sequence[int], batches: Sequence[Sequence[int]]) -> float:
+    total = sum(len(batch) * max(lengths[index] for index in batch) for batch in batches)
+    return total / sum(lengths)

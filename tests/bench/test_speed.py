@@ -1,0 +1,120 @@
+"""The speed benchmark: ratios by hand, operations as torch counts them, and equal answers of all ways."""
+
+from itertools import cycle
+from pathlib import Path
+from time import sleep
+from types import SimpleNamespace
+
+import pytest
+import torch
+import transformers
+from torch.utils.flop_counter import FlopCounterMode
+from transformers import DistilBertModel
+
+from bench.speed import rounds
+from bench.speed.models import Size, saved
+from bench.speed.report import Report, page, pictures
+from bench.speed.rounds import Ratio, Timing, Way, interleaved
+from bench.speed.serving import CEILING, OURS, PIPELINE, _loaded, _pipeline, measure
+from bench.speed.titles import titles
+
+TINY = Size("tiny", dim=24, hidden=48, layers=2)
+TEXTS = ["Room near Gran Vía", "Loft", "Piso entero con terraza y vistas al mar", "Shared dorm"]
+
+
+@pytest.fixture(autouse=True)
+def _as_before() -> object:
+    """The threads of torch and what transformers shows are the process's."""
+    threads = torch.get_num_threads()
+    yield
+    torch.set_num_threads(threads)
+    transformers.logging.enable_progress_bar()  # type: ignore[no-untyped-call]
+
+
+def test_a_ratio_is_of_the_same_round() -> None:
+    """A machine that is twice as slow in one round changes no ratio of it."""
+    ours = Timing(100, [1.0, 2.0, 1.0], [1.0, 2.0, 1.0])
+    theirs = Timing(50, [1.0, 2.0, 2.0], [1.0, 2.0, 2.0])
+
+    assert Ratio.of(ours, theirs) == Ratio(2.0, 2.0, 4.0)
+    assert ours.rates == [100, 50, 100]
+    assert ours.cpu_milliseconds == 10
+
+
+def test_ways_take_turns_and_the_first_round_warms_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each runs once a round; what the first took counts nowhere."""
+    clock = cycle([0.0])
+    now = SimpleNamespace(wall=0.0)
+
+    def passes(seconds: float) -> None:
+        now.wall += seconds
+
+    monkeypatch.setattr(
+        rounds, "time",
+        SimpleNamespace(perf_counter=lambda: now.wall, process_time=lambda: next(clock)),
+    )  # fmt: skip
+    order: list[str] = []
+    slow = iter([9.0, 2.0, 4.0])
+    ways = {"a": Way(lambda: passes(1), 10), "b": Way(lambda: passes(next(slow)), 10)}
+    found = interleaved(ways, 2, order.append)
+
+    assert order == ["a", "b"] * 3
+    assert found["a"].wall_seconds == [1, 1]
+    assert found["b"].wall_seconds == [2, 4]
+
+
+def test_the_clock_is_real() -> None:
+    """A way that sleeps takes wall time and hardly any of the processor."""
+    timing = interleaved({"sleeps": Way(lambda: sleep(0.05), 1)}, 1, lambda _: None)["sleeps"]
+
+    assert timing.wall_seconds[0] >= 0.05
+    assert timing.cpu_seconds[0] < 0.05
+
+
+@pytest.mark.parametrize("tokens", [3, 17, 64])
+def test_operations_are_those_that_torch_counts(tmp_path: Path, tokens: int) -> None:
+    """Of all matrix products of the encoder."""
+    encoder = DistilBertModel.from_pretrained(saved(TINY, tmp_path), attn_implementation="eager")
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        encoder(torch.ones((1, tokens), dtype=torch.int64))
+
+    assert counter.get_total_flops() == TINY.operations(tokens)
+
+
+def test_all_ways_give_the_same_answers(tmp_path: Path) -> None:
+    """The pipeline and the release have the same weights and tokenizer."""
+    source = str(saved(TINY, tmp_path))
+    ours = _loaded(source).predict(TEXTS)
+    theirs = _pipeline(source)(TEXTS)
+
+    for answer, scores in zip(ours, theirs, strict=True):  # type: ignore[call-overload]
+        found = {each["label"]: each["score"] for each in scores}
+        assert found == pytest.approx(answer.scores, abs=1e-5)
+
+
+def test_a_run_becomes_a_page_with_a_picture(tmp_path: Path) -> None:
+    """Every way has its row, and the same figures give the same files."""
+    measured = measure(TINY, TEXTS * 40, 2, lambda _: None)
+    report = Report({"cores": 2}, [measured])
+    for folder in ("one", "two"):
+        pictures(report, tmp_path / folder)
+    text = page(report)
+
+    assert measured.against_ceiling(CEILING) == Ratio(1, 1, 1)
+    assert set(measured.timings) == set(measured.padding)
+    assert len(measured.limit) == 2
+    assert measured.padding[OURS] < measured.padding[PIPELINE.format(32)]
+    for way in measured.timings:
+        assert f"| {way} | " in text
+    assert "serving-tiny.svg" in text
+    assert "Measured on: cores 2." in text
+    one, two = ((tmp_path / each / "serving-tiny.svg").read_bytes() for each in ("one", "two"))
+    assert one == two
+
+
+def test_titles_are_made_up_where_there_are_none(tmp_path: Path) -> None:
+    """All different, and the same every time."""
+    found = titles(tmp_path / "nowhere", 50)
+
+    assert len(set(found)) == 50
+    assert found == titles(tmp_path / "nowhere", 50)
