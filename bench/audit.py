@@ -28,7 +28,8 @@ from kafka.structs import OffsetAndMetadata
 from rich.console import Console
 from rich.progress import track
 
-from bench.delivery import PARTITIONS, kafka_node
+from bench.brokers import kafka_node
+from bench.delivery import PARTITIONS
 from bench.machine import machine
 from runtime.dead_letters import dead_letter
 from runtime.kafka import kafka_arguments

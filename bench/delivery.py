@@ -12,16 +12,14 @@ and each ratio is the median over the rounds, since machines are noisy: compare 
 
 import argparse
 import asyncio
-import contextlib
 import gc
 import json
 import multiprocessing
-import os
 import statistics
 import threading
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,8 +29,8 @@ from kafka import KafkaProducer
 from rich.console import Console
 from rich.progress import track
 
+from bench.brokers import kafka_node
 from bench.machine import machine
-from roomstream.brokers import KafkaNode
 from runtime.health import Health
 from runtime.kafka import addresses, kafka_arguments
 from runtime.records import Outbound, Record
@@ -260,17 +258,6 @@ def markdown(found: dict[str, dict[str, float]], about: dict[str, str | int | fl
             f"{row['share_most']:.2f} | {row['share_by_cpu']:.2f} | {row['events_per_second']:,.0f} |"
         )
     return "\n".join([*lines, "", ", ".join(f"{key} {value}" for key, value in about.items())])
-
-
-@contextlib.contextmanager
-def kafka_node(servers: str | None) -> Iterator[str]:
-    """The brokers that were given, or a Kafka of our own from KAFKA_HOME."""
-    if servers:
-        yield servers
-        return
-    home = os.environ.get("KAFKA_HOME", "../shared/kafka")
-    with KafkaNode(Path(home)) as broker:
-        yield broker.bootstrap_servers
 
 
 def main() -> None:

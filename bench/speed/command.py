@@ -3,7 +3,7 @@ How fast roomstream is, beside what people use today and beside what this machin
 
     make bench
     make bench ARGS="serving --texts 256 --rounds 3 --report speed.json"
-    make bench ARGS="serving --docs docs"
+    make bench ARGS="workers --bootstrap-servers kafka-1:9092 --docs docs"
 """
 
 import argparse
@@ -15,14 +15,15 @@ import msgspec
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from bench.brokers import kafka_node
 from bench.machine import machine
-from bench.speed import serving
+from bench.speed import serving, workers
 from bench.speed.models import SIZES
 from bench.speed.report import Report, page, pictures
 from bench.speed.titles import titles
 from schemas.errors import RoomstreamError
 
-PARTS = ("serving",)
+PARTS = ("serving", "workers")
 
 
 def arguments() -> argparse.Namespace:
@@ -38,6 +39,7 @@ def arguments() -> argparse.Namespace:
     add("--models", default=",".join(SIZES), help=f"some of {', '.join(SIZES)}")
     add("--texts", type=int, default=512, help="titles of a round (512)")
     add("--rounds", type=int, default=7, help="of which the median counts (7)")
+    add("--bootstrap-servers", help="a Kafka for workers; else one is started from KAFKA_HOME")
     add("--report", type=Path, help="write all figures to this file, as JSON")
     add("--docs", type=Path, help="write performance.md and its pictures to this folder")
     given = parser.parse_args()
@@ -83,8 +85,14 @@ def measured(given: argparse.Namespace) -> Report:
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("Measuring")
         tick: Callable[[str], None] = lambda what: bar.update(task, description=what)  # noqa: E731
-        found = [
-            serving.measure(SIZES[name], texts, given.rounds, tick)
-            for name in given.models.split(",")
-        ]
-    return Report(about, found)
+        parts = given.parts or PARTS
+        sizes = [SIZES[name] for name in given.models.split(",")]
+        served, worked = [], []
+        if "serving" in parts:
+            served = [serving.measure(size, texts, given.rounds, tick) for size in sizes]
+        if "workers" in parts:
+            with kafka_node(given.bootstrap_servers) as servers:
+                worked = [
+                    workers.measure(size, texts, given.rounds, servers, tick) for size in sizes
+                ]
+    return Report(about, served, worked)

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from bench.speed.rounds import Ratio
 from bench.speed.serving import OURS, PIPELINE, Serving
+from bench.speed.workers import TRANSACTIONAL, Workers
 
 INTRODUCTION = """# How fast it is
 
@@ -30,6 +31,14 @@ what is remembered of repeated ones (`WORKER_RECENT_TEXTS`) shows nowhere here.
 """
 
 
+_WORKERS = """## Workers: `make bench ARGS=workers`
+
+Events to results on a Kafka of one node on the same two cores: two processes of each worker, beside two
+processes of ONNX Runtime alone, which has no Kafka beside it. The naive worker is a Faust agent that
+calls the pipeline, in the code that people write (`bench/speed/naive_worker.py`).
+"""
+
+
 class Report(msgspec.Struct, frozen=True):
     """
     All figures of a run.
@@ -37,10 +46,12 @@ class Report(msgspec.Struct, frozen=True):
     Attributes:
         about: What they were measured on, and with.
         serving: By model.
+        workers: By model.
     """
 
     about: dict[str, str | int | float]
     serving: list[Serving]
+    workers: list[Workers]
 
 
 def page(report: Report) -> str:
@@ -49,6 +60,9 @@ def page(report: Report) -> str:
     if report.serving:
         parts.append(_SERVING)
         parts += [_serving(each) for each in report.serving]
+    if report.workers:
+        parts.append(_WORKERS)
+        parts += [_workers(each) for each in report.workers]
     parts.append(
         f"Measured on: {', '.join(f'{key} {value}' for key, value in report.about.items())}."
     )
@@ -58,7 +72,8 @@ def page(report: Report) -> str:
 def pictures(report: Report, folder: Path) -> None:
     """Draw an SVG for each table; the same figures give the same bytes."""
     folder.mkdir(parents=True, exist_ok=True)
-    for each in report.serving:
+    found: list[Serving | Workers] = [*report.serving, *report.workers]
+    for each in found:
         with mpl.rc_context({"svg.hashsalt": each.model, "svg.fonttype": "none"}):
             _bars(each).savefig(
                 folder / _picture(each), metadata={"Date": None}, bbox_inches="tight"
@@ -84,9 +99,9 @@ def _serving(measured: Serving) -> str:
                 )
             )
         )
-    ours = measured.timings[OURS]
+    ours = measured.timings[OURS].rates
     times = " and ".join(
-        f"{ratio(Ratio.of(ours, measured.timings[PIPELINE.format(size)]))} with batches of {size}"
+        f"{ratio(Ratio.of(ours, measured.timings[PIPELINE.format(size)].rates))} with batches of {size}"
         for size in (1, 32)
     )
     return "\n".join(
@@ -102,10 +117,30 @@ def _serving(measured: Serving) -> str:
     )
 
 
-def _bars(measured: Serving) -> Figure:
+def _workers(measured: Workers) -> str:
+    lines = [
+        _row(
+            (
+                measured.model,
+                "of ONNX Runtime alone",
+                "exactly-once is so often as fast",
+                "results/s",
+            )
+        ),
+        _row(["---"] * 4),
+    ]
+    for way, rates in measured.rates.items():
+        as_fast = ratio(Ratio.of(measured.rates[TRANSACTIONAL], rates))
+        of_ceiling = ratio(measured.against_ceiling(way))
+        lines.append(_row((way, of_ceiling, as_fast, f"{median(rates):.0f}")))
+    picture = f"performance/{_picture(measured)}"
+    return "\n".join([*lines, "", f"![{measured.model}: speed of each worker]({picture})", ""])
+
+
+def _bars(measured: Serving | Workers) -> Figure:
     figure = Figure(figsize=(8, 2.5))
     axes = figure.subplots()
-    ways = list(reversed(measured.timings))
+    ways = list(reversed(measured.ways))
     ratios = [measured.against_ceiling(way) for way in ways]
     spreads = [
         [each.median - each.least for each in ratios],
@@ -117,8 +152,9 @@ def _bars(measured: Serving) -> Figure:
     return figure
 
 
-def _picture(measured: Serving) -> str:
-    return f"serving-{re.sub(r'[^a-z0-9]+', '-', measured.model.lower())}.svg"
+def _picture(measured: Serving | Workers) -> str:
+    kind = type(measured).__name__.lower()
+    return f"{kind}-{re.sub(r'[^a-z0-9]+', '-', measured.model.lower())}.svg"
 
 
 def ratio(found: Ratio) -> str:

@@ -1,7 +1,7 @@
 """Several ways to do the same, measured side by side: noise of the machine falls on all of them."""
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
@@ -57,9 +57,9 @@ class Ratio(msgspec.Struct, frozen=True):
     most: float
 
     @classmethod
-    def of(cls, ours: Timing, theirs: Timing) -> "Ratio":
-        """How many times as fast one is as the other."""
-        ratios = [mine / other for mine, other in zip(ours.rates, theirs.rates, strict=True)]
+    def of(cls, ours: Sequence[float], theirs: Sequence[float]) -> "Ratio":
+        """How many times as fast one is as the other, by the rates of both in each round."""
+        ratios = [mine / other for mine, other in zip(ours, theirs, strict=True)]
         return cls(median(ratios), min(ratios), max(ratios))
 
 

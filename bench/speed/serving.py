@@ -1,8 +1,10 @@
 """Texts to labels: our classifier beside ONNX Runtime alone and beside what people use, on one core."""
 
 import tempfile
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from threading import Barrier
 from typing import Any
 
 import msgspec
@@ -46,9 +48,14 @@ class Serving(msgspec.Struct, frozen=True):
     timings: dict[str, Timing]
     padding: dict[str, float]
 
+    @property
+    def ways(self) -> list[str]:
+        """What was compared."""
+        return list(self.timings)
+
     def against_ceiling(self, way: str) -> Ratio:
         """How fast a way is, as a share of ONNX Runtime alone."""
-        return Ratio.of(self.timings[way], self.timings[CEILING])
+        return Ratio.of(self.timings[way].rates, self.timings[CEILING].rates)
 
     def share_of_limit(self, way: str) -> float:
         """The share of the machine's matrix products that become answers."""
@@ -107,6 +114,26 @@ def measure(size: Size, texts: Sequence[str], rounds: int, tick: Tick) -> Servin
             PIPELINE.format(1): 1.0,
         },
     )
+
+
+def raw_rate(source: str, texts: Sequence[str], together: Barrier) -> float:
+    """
+    Measure ONNX Runtime alone in this process, beside others that start at the same time.
+
+    Args:
+        source: The folder of a model.
+        texts: What is answered.
+        together: Where the others wait too.
+
+    Returns:
+        Texts a second.
+    """
+    run = _ceiling(_loaded(source), texts)
+    run()
+    together.wait()
+    started = time.perf_counter()
+    run()
+    return len(texts) / (time.perf_counter() - started)
 
 
 def _loaded(source: str) -> Classifier:

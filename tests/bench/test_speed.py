@@ -36,7 +36,7 @@ def test_a_ratio_is_of_the_same_round() -> None:
     ours = Timing(100, [1.0, 2.0, 1.0], [1.0, 2.0, 1.0])
     theirs = Timing(50, [1.0, 2.0, 2.0], [1.0, 2.0, 2.0])
 
-    assert Ratio.of(ours, theirs) == Ratio(2.0, 2.0, 4.0)
+    assert Ratio.of(ours.rates, theirs.rates) == Ratio(2.0, 2.0, 4.0)
     assert ours.rates == [100, 50, 100]
     assert ours.cpu_milliseconds == 10
 
@@ -95,7 +95,7 @@ def test_all_ways_give_the_same_answers(tmp_path: Path) -> None:
 def test_a_run_becomes_a_page_with_a_picture(tmp_path: Path) -> None:
     """Every way has its row, and the same figures give the same files."""
     measured = measure(TINY, TEXTS * 40, 2, lambda _: None)
-    report = Report({"cores": 2}, [measured])
+    report = Report({"cores": 2}, [measured], [])
     for folder in ("one", "two"):
         pictures(report, tmp_path / folder)
     text = page(report)
