@@ -14,13 +14,14 @@ import os
 import sys
 import tempfile
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 import msgspec
 from rich.console import Console
 
-from bench.learning.job import Plan
+from bench.learning.job import LeftOut, Plan
 from bench.learning.pictures import draw
 from bench.learning.report import page
 from bench.learning.results import Result
@@ -84,7 +85,8 @@ def measure(given: argparse.Namespace) -> None:
     size = Size(given.rows, given.test, QUICK if given.quick else 1.0)
     seeds = range(1 if given.quick else given.seeds)
     methods = tuple(name for name in METHODS if name in given.methods.split(","))
-    earlier = _earlier(given.report, size) if given.go_on else []
+    results, minutes = _earlier(given.report, size) if given.go_on else ([], 0.0)
+    left_out: list[LeftOut] = []
     started = time.time()
     with EmbeddedBroker() as broker:
         plan = Plan(
@@ -97,18 +99,24 @@ def measure(given: argparse.Namespace) -> None:
             servers=broker.bootstrap_servers,
             kept=given.kept,
             deadline=started + 60 * given.minutes,
-            done=frozenset((each.stream, each.method, each.seed) for each in earlier),
+            done=frozenset((each.stream, each.method, each.seed) for each in results),
         )
-        found, left_out = run_all(plan, seeds, given.processes)
-    results = [*earlier, *found]
-    about = {
-        "model": given.model,
-        "seeds": len(seeds),
-        "rows": size.of(size.rows),
-        "test rows": size.of(size.test),
-        "minutes": round((time.time() - started) / 60, 1),
-        **machine("onnxruntime", "torch", "transformers", "scikit-learn"),
-    }
+        about = {
+            "model": given.model,
+            "seeds": len(seeds),
+            "rows": size.of(size.rows),
+            "test rows": size.of(size.test),
+            "minutes": minutes,
+            **machine("onnxruntime", "torch", "transformers", "scikit-learn"),
+        }
+        for each in run_all(plan, seeds, given.processes):
+            if isinstance(each, LeftOut):
+                left_out.append(each)
+            else:
+                results.append(each)
+            about["minutes"] = round(minutes + (time.time() - started) / 60, 1)
+            if given.report:
+                _write(given.report, about, results, left_out)
     part = given.quick or given.stream or given.csv or methods != tuple(METHODS)
     docs = given.docs or (None if part else Path("docs"))
     pictures = draw(results, docs / "learning") if docs else {}
@@ -118,18 +126,28 @@ def measure(given: argparse.Namespace) -> None:
     if docs:
         (docs / "learning.md").write_text(text)
     Console(soft_wrap=True, highlight=False).print(text, markup=False)
-    if given.report:
-        report = {
-            "about": about,
-            "results": msgspec.to_builtins(results),
-            "left_out": [asdict(each) for each in left_out],
-        }
-        given.report.write_text(json.dumps(report, indent=2) + "\n")
 
 
-def _earlier(report: Path, size: Size) -> list[Result]:
+def _write(
+    report: Path,
+    about: Mapping[str, object],
+    results: Sequence[Result],
+    left_out: Sequence[LeftOut],
+) -> None:
+    """Write all figures so far, whole or not at all: whatever ends the run, --go-on has them."""
+    figures = {
+        "about": about,
+        "results": msgspec.to_builtins(results),
+        "left_out": [asdict(each) for each in left_out],
+    }
+    made = report.with_name(f".{report.name}.new")
+    made.write_text(json.dumps(figures, indent=2) + "\n")
+    made.replace(report)
+
+
+def _earlier(report: Path, size: Size) -> tuple[list[Result], float]:
     """
-    What a report holds.
+    What a report holds, and how many minutes it took.
 
     Raises:
         ConfigurationError: It cannot be read, or is of another size.
@@ -138,10 +156,11 @@ def _earlier(report: Path, size: Size) -> list[Result]:
         content = json.loads(report.read_text())
         rows = (content["about"]["rows"], content["about"]["test rows"])
         results = msgspec.convert(content["results"], list[Result])
+        minutes = float(content["about"]["minutes"])
     except (OSError, ValueError, KeyError, msgspec.ValidationError) as error:
         raise ConfigurationError(f"{report} is no report to go on from: {error}") from error
     if rows != (size.of(size.rows), size.of(size.test)):
         raise ConfigurationError(
             f"{report} is of {rows[0]:,} rows and {rows[1]:,} test rows: go on with --rows and --test."
         )
-    return results
+    return results, minutes

@@ -20,12 +20,12 @@ from runtime.logs import configure_logs
 _ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
-def run_all(plan: Plan, seeds: Sequence[int], processes: int) -> tuple[list[Result], list[LeftOut]]:
+def run_all(plan: Plan, seeds: Sequence[int], processes: int) -> Iterator[Result | LeftOut]:
     """
     Run every job, each in a process of one thread.
 
-    Returns:
-        What was found, and what there was no time for.
+    Yields:
+        What was found, and what there was no time for, as it comes.
 
     Raises:
         Exception: Whatever a job raised.
@@ -42,8 +42,6 @@ def run_all(plan: Plan, seeds: Sequence[int], processes: int) -> tuple[list[Resu
         for seed in seeds
         if plan.wants(stream, name, seed)
     ]
-    found: list[Result] = []
-    left_out: list[LeftOut] = []
     spawn = multiprocessing.get_context("spawn")
     with (
         spawn.Manager() as manager,
@@ -56,11 +54,8 @@ def run_all(plan: Plan, seeds: Sequence[int], processes: int) -> tuple[list[Resu
         ]
         for each in _until_done(news, futures):
             view.show(each)
-            if isinstance(each, Result):
-                found.append(each)
-            elif isinstance(each, LeftOut):
-                left_out.append(each)
-    return found, left_out
+            if not isinstance(each, Doing):
+                yield each
 
 
 def _work(plan: Plan, group: int, seed: int, news: "Queue[News]") -> None:

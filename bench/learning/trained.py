@@ -3,6 +3,7 @@
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -143,12 +144,13 @@ class Trained:
         with Watch(self._run.bench.encoders) as watch:
             with self._database.transaction():
                 want(self._database, "it is time, or the stream has changed")
-            while wanted(self._database) or self._metric("finetuning"):
-                self._slow_path.step(self._live)
-                if self._slow_path.ready:
-                    self._live = self._slow_path.conclude(self._live, self._publishing)
-                self._run.bench.step(int(self._metric("finetune_step")), self._steps)
-                time.sleep(_LOOK_SECONDS)
+            with closing(self._slow_path):  # out of time, its process must not write on
+                while wanted(self._database) or self._metric("finetuning"):
+                    self._slow_path.step(self._live)
+                    if self._slow_path.ready:
+                        self._live = self._slow_path.conclude(self._live, self._publishing)
+                    self._run.bench.step(int(self._metric("finetune_step")), self._steps)
+                    time.sleep(_LOOK_SECONDS)
         self.cost.cpu_seconds += watch.cpu_seconds
         self.cost.cpu_seconds += self._metric("finetune_cpu_seconds_total") - spent
 

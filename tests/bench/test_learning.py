@@ -5,13 +5,16 @@ import json
 import random
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
-from bench.learning.job import Doing, LeftOut, News, Plan, run_job
+from bench.learning.job import Doing, LeftOut, News, OutOfTime, Plan, run_job
 from bench.learning.streams import Size
+from roomstream.brokers import Broker
 from tests.releases import FILLERS, WORDS
 from tests.trainer.distilberts import save_model
 
@@ -95,6 +98,41 @@ def test_it_goes_on_from_a_report(data: Path) -> None:
     assert "no report to go on from" in refused.stderr
     assert "go on with --rows" in other.stderr
     assert (refused.returncode, other.returncode) == (2, 2)
+
+
+def test_when_the_time_is_over_fine_tuning_ends_too(data: Path, embedded_broker: Broker) -> None:
+    """Its process writes no more into the folder that is removed, and is gone."""
+    plan = Plan(
+        data=data,
+        files=CITIES,
+        csv=None,
+        size=Size(),
+        methods=("ours",),
+        source=str(data / "model"),
+        servers=embedded_broker.bootstrap_servers,
+        kept=data / "kept",
+        deadline=time.time() + 600,
+    )
+    news: list[News] = []
+
+    def tell(each: News) -> None:
+        news.append(each)
+        if isinstance(each, Doing) and "slow path" in each.what and children():
+            raise OutOfTime
+
+    run_job(plan, group=0, seed=0, tell=tell)
+
+    assert news[-1] == LeftOut("bilbao → cork", "ours", 0)
+    assert children() == []
+
+
+def children() -> list[psutil.Process]:
+    """The processes that fine-tune for this one."""
+    return [
+        each
+        for each in psutil.Process().children(recursive=True)
+        if "finetun" in " ".join(each.cmdline())
+    ]
 
 
 def test_what_there_is_no_time_for_is_left_out(data: Path) -> None:
