@@ -78,7 +78,9 @@ def page(
     """
     parts = [INTRODUCTION]
     for stream in dict.fromkeys(each.stream for each in results):
-        parts.append(f"## {stream[:1].upper()}{stream[1:]}\n\n{_table(results, stream)}")
+        labels = max(each.scores.labels[-1] for each in results if each.stream == stream)
+        parts.append(f"## {stream[:1].upper()}{stream[1:]}\n\n{labels:,} labels.\n")
+        parts.append(_table(results, stream))
         parts.append(_recalls(results, stream))
         parts += [_drift(results, stream), _alarms(results, stream)]
         if stream in pictures:

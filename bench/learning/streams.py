@@ -206,14 +206,14 @@ def standard(data: Path, size: Size, seed: int) -> list[tuple[Stream, ...]]:
         ConfigurationError: A file is missing.
     """
     groups = [listings(data, name) for name in CITIES]
-    half, third = (replace(size, rows=size.rows // parts) for parts in (2, 3))
-    fewer = in_turn("a third", groups, third, seed)
+    half, third, quarter = (replace(size, rows=size.rows // parts) for parts in (2, 3, 4))
+    fewer = in_turn("fewer", groups, replace(quarter, test=2 * size.test // 3), seed)
     mixed = shuffled(fewer, size, seed)
     return [
         (in_turn("cities in turn", groups, size, seed),),
         (sharp_drift(data, half, seed),),
         (class_burst(fewer), mixed, noisy(mixed, seed)),
-        (by_time(data, half, seed),),
+        (by_time(data, third, seed),),
     ]
 
 

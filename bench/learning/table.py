@@ -32,19 +32,22 @@ class Entry:
         return stream.name in (self.only or {stream.name}) - self.not_for
 
 
-_TRAINERS = {"slda": "frozen encoder + SLDA", "mixture": "mixture only"}
 _SHUFFLED = frozenset({"shuffled", "noise"})
+_TRAINERS = {
+    "slda": ("frozen encoder + SLDA", _SHUFFLED),
+    "mixture": ("mixture only", frozenset[str]()),
+}
 
 METHODS: dict[str, Entry] = {
     **{
-        learner: Entry(title, lambda run, learner=learner: Trained(run, learner))  # type: ignore[misc]
-        for learner, title in _TRAINERS.items()
+        learner: Entry(title, lambda run, learner=learner: Trained(run, learner), not_for=not_for)  # type: ignore[misc]
+        for learner, (title, not_for) in _TRAINERS.items()
         if learner in LEARNERS
     },
     "ours": Entry(
         "mixture + slow path (roomstream)", lambda run: Trained(run, "mixture", fine_tunes=True)
     ),
-    "tfidf-sgd": Entry("TF-IDF + SGD, one pass", OnePass),
+    "tfidf-sgd": Entry("TF-IDF + SGD, one pass", OnePass, not_for=_SHUFFLED),
     "tfidf": Entry("TF-IDF, refitted on everything", Refitted),
     "joint": Entry("joint fine-tuning (bound)", Joint, not_for=frozenset({"noise"})),
     "joint-ngrams": Entry(
@@ -60,6 +63,6 @@ METHODS: dict[str, Entry] = {
     "naive": Entry("naive fine-tuning", Naive, not_for=_SHUFFLED),
 }
 """
-By name, in the order in which they run. Naive fine-tuning on shuffled rows is joint fine-tuning, and a
-bound with wrong labels is none.
+By name, in the order in which they run. Naive fine-tuning on shuffled rows is joint fine-tuning, a bound
+with wrong labels is none, and what is no match for a stream in order is none for one in disorder.
 """
