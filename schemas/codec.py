@@ -11,6 +11,7 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -42,6 +43,7 @@ class Rejected:
     message: str
 
 
+@cache
 def schema_name(event_type: type[Event]) -> str:
     """Name a type with its version, as the `schema` header does: `listing-event/1`."""
     words = re.sub(r"(?<!^)(?=[A-Z])", "-", event_type.__name__).lower()

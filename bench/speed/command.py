@@ -17,13 +17,13 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from bench.brokers import kafka_node
 from bench.machine import machine
-from bench.speed import serving, workers
+from bench.speed import serving, start, workers
 from bench.speed.models import SIZES
 from bench.speed.report import Report, page, pictures
 from bench.speed.titles import titles
 from schemas.errors import RoomstreamError
 
-PARTS = ("serving", "workers")
+PARTS = ("serving", "workers", "start")
 
 
 def arguments() -> argparse.Namespace:
@@ -39,7 +39,7 @@ def arguments() -> argparse.Namespace:
     add("--models", default=",".join(SIZES), help=f"some of {', '.join(SIZES)}")
     add("--texts", type=int, default=512, help="titles of a round (512)")
     add("--rounds", type=int, default=7, help="of which the median counts (7)")
-    add("--bootstrap-servers", help="a Kafka for workers; else one is started from KAFKA_HOME")
+    add("--bootstrap-servers", help="a Kafka; else one is started from KAFKA_HOME")
     add("--report", type=Path, help="write all figures to this file, as JSON")
     add("--docs", type=Path, help="write performance.md and its pictures to this folder")
     given = parser.parse_args()
@@ -87,12 +87,14 @@ def measured(given: argparse.Namespace) -> Report:
         tick: Callable[[str], None] = lambda what: bar.update(task, description=what)  # noqa: E731
         parts = given.parts or PARTS
         sizes = [SIZES[name] for name in given.models.split(",")]
-        served, worked = [], []
+        report = Report(about)
         if "serving" in parts:
-            served = [serving.measure(size, texts, given.rounds, tick) for size in sizes]
-        if "workers" in parts:
+            report.serving += [serving.measure(size, texts, given.rounds, tick) for size in sizes]
+        if {"workers", "start"} & set(parts):
             with kafka_node(given.bootstrap_servers) as servers:
-                worked = [
-                    workers.measure(size, texts, given.rounds, servers, tick) for size in sizes
-                ]
-    return Report(about, served, worked)
+                run = texts, given.rounds, servers, tick
+                if "workers" in parts:
+                    report.workers += [workers.measure(size, *run) for size in sizes]
+                if "start" in parts:
+                    report.start += [start.measure(size, *run) for size in sizes]
+    return report

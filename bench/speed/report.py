@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from bench.speed.rounds import Ratio
 from bench.speed.serving import OURS, PIPELINE, Serving
+from bench.speed.start import Start
 from bench.speed.workers import TRANSACTIONAL, Workers
 
 INTRODUCTION = """# How fast it is
@@ -39,7 +40,15 @@ calls the pipeline, in the code that people write (`bench/speed/naive_worker.py`
 """
 
 
-class Report(msgspec.Struct, frozen=True):
+_START = """## Start: `make bench ARGS=start`
+
+From the start of a worker's process to its first result, with its release in the cache and listings
+waiting, and its memory after 256 listings beside that of a Python process that has a session with the
+same encoder and nothing else.
+"""
+
+
+class Report(msgspec.Struct):
     """
     All figures of a run.
 
@@ -47,11 +56,13 @@ class Report(msgspec.Struct, frozen=True):
         about: What they were measured on, and with.
         serving: By model.
         workers: By model.
+        start: By model.
     """
 
     about: dict[str, str | int | float]
-    serving: list[Serving]
-    workers: list[Workers]
+    serving: list[Serving] = []
+    workers: list[Workers] = []
+    start: list[Start] = []
 
 
 def page(report: Report) -> str:
@@ -63,6 +74,8 @@ def page(report: Report) -> str:
     if report.workers:
         parts.append(_WORKERS)
         parts += [_workers(each) for each in report.workers]
+    if report.start:
+        parts += [_START, _start(report.start)]
     parts.append(
         f"Measured on: {', '.join(f'{key} {value}' for key, value in report.about.items())}."
     )
@@ -135,6 +148,19 @@ def _workers(measured: Workers) -> str:
         lines.append(_row((way, of_ceiling, as_fast, f"{median(rates):.0f}")))
     picture = f"performance/{_picture(measured)}"
     return "\n".join([*lines, "", f"![{measured.model}: speed of each worker]({picture})", ""])
+
+
+def _start(found: Sequence[Start]) -> str:
+    lines = [
+        _row(("", "first result", "memory, worker over bare session", "memory, MB")),
+        _row(["---"] * 4),
+    ]
+    for each in found:
+        seconds = each.first_result_seconds
+        spread = f"{median(seconds):.1f} s ({min(seconds):.1f} to {max(seconds):.1f})"
+        megabytes = median(each.worker_bytes) / 1e6
+        lines.append(_row((each.model, spread, f"{each.memory_ratio:.2f}", f"{megabytes:.0f}")))
+    return "\n".join(lines) + "\n"
 
 
 def _bars(measured: Serving | Workers) -> Figure:

@@ -95,7 +95,7 @@ def test_all_ways_give_the_same_answers(tmp_path: Path) -> None:
 def test_a_run_becomes_a_page_with_a_picture(tmp_path: Path) -> None:
     """Every way has its row, and the same figures give the same files."""
     measured = measure(TINY, TEXTS * 40, 2, lambda _: None)
-    report = Report({"cores": 2}, [measured], [])
+    report = Report({"cores": 2}, [measured])
     for folder in ("one", "two"):
         pictures(report, tmp_path / folder)
     text = page(report)

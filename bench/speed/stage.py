@@ -1,0 +1,175 @@
+"""Topics with events to answer, a release that is live, and workers that run there."""
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from kafka import KafkaProducer
+
+from artefacts.store import Store
+from bench.speed.models import Size, saved
+from roomstream.listings import Listing, listing_message
+from roomstream.live import make_live
+from roomstream.reading import TopicReader
+from runtime.kafka import kafka_arguments
+from runtime.settings import KafkaSettings, SharedSettings, load, settings_environment
+from runtime.topics import create_topics
+from schemas.errors import TryAgain
+from schemas.topics import Topic
+from trainer.base_import import Imported, import_base
+
+PARTITIONS = 4
+_PATIENCE_SECONDS = 180
+_LOG_CHARACTERS = 2_000
+
+Process = subprocess.Popen[bytes]
+
+
+@dataclass(frozen=True)
+class Model:
+    """
+    A model of random weights, as a release in a store.
+
+    Attributes:
+        folder: Holds the model, the store and the cache of workers.
+        imported: The release.
+    """
+
+    folder: Path
+    imported: Imported
+
+    @classmethod
+    def made(cls, size: Size, folder: Path) -> "Model":
+        """Make one in a folder that is empty."""
+        imported = import_base(str(saved(size, folder / "model")))
+        imported.publish(Store(f"file://{folder / 'store'}"))
+        return cls(folder, imported)
+
+    @property
+    def source(self) -> str:
+        """What 'roomstream base import' and transformers load."""
+        return str(self.folder / "model")
+
+
+@dataclass(frozen=True)
+class Stage:
+    """
+    Topics of their own, on which a release is live.
+
+    Attributes:
+        kafka: The brokers.
+        shared: Where the release is, and what the topics are called.
+    """
+
+    kafka: KafkaSettings
+    shared: SharedSettings
+
+    @classmethod
+    def made(cls, model: Model, servers: str) -> "Stage":
+        """Create topics, and announce the release."""
+        kafka = load(KafkaSettings, bootstrap_servers=servers)
+        shared = load(
+            SharedSettings,
+            store=f"file://{model.folder / 'store'}",
+            cache=model.folder / "cache",
+            topic_prefix=f"bench-{uuid.uuid4().hex[:8]}.",
+            log_level="ERROR",
+        )
+        create_topics(kafka, shared.topic_prefix, PARTITIONS, replication_factor=1)
+        make_live(kafka, shared, model.imported.manifest.release, "the benchmark begins")
+        return cls(kafka, shared)
+
+    def topic(self, topic: Topic) -> str:
+        """The name of a topic here."""
+        return topic.named(self.shared.topic_prefix)
+
+    def send(self, texts: Sequence[str]) -> None:
+        """Send a listing for each title."""
+        producer = KafkaProducer(**kafka_arguments(self.kafka), acks="all", linger_ms=20)
+        for number, text in enumerate(texts):
+            listing = Listing(f"l-{number}", text)
+            message = listing_message(listing, f"e-{number}", datetime.now(UTC))
+            producer.send(
+                self.topic(Topic.LISTINGS), message.value, message.key, list(message.headers)
+            )
+        producer.flush()
+        producer.close()
+
+    def workers(self, delivery: str, processes: int) -> list[list[str]]:
+        """The commands of our workers."""
+        group = self.shared.topic_prefix
+        start = [sys.executable, "-P", "-m", "roomstream", "worker", "--delivery", delivery]
+        return [
+            [*start, "--group", group, "--slot", f"{group}{number}", "--metrics-port", "0"]
+            for number in range(processes)
+        ]
+
+    @contextmanager
+    def running(self, commands: Sequence[Sequence[str]]) -> Iterator[list[Process]]:
+        """
+        Run processes with the settings of this stage, one core each, and end them.
+
+        Raises:
+            TryAgain: As the block does, with what they logged.
+        """
+        environment = {
+            **os.environ,
+            **settings_environment(self.kafka),
+            **settings_environment(self.shared),
+            "OMP_NUM_THREADS": "1",
+            "TOKENIZERS_PARALLELISM": "false",
+        }
+        with tempfile.TemporaryFile() as log:
+            processes = [
+                subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+                for command in commands
+            ]
+            try:
+                yield processes
+            except TryAgain as error:
+                log.seek(0)
+                raise TryAgain(f"{error}\n{log.read().decode()[-_LOG_CHARACTERS:]}") from error
+            finally:
+                _end(processes)
+
+    def results(self, count: int, processes: Sequence[Process]) -> list[float]:
+        """
+        Wait for so many results of the processes.
+
+        Returns:
+            When each was written, in seconds since 1970, in order.
+
+        Raises:
+            TryAgain: A process has ended, or they do not come.
+        """
+        found: list[float] = []
+        give_up_at = time.monotonic() + _PATIENCE_SECONDS
+        with TopicReader(self.kafka, self.shared.topic_prefix, Topic.CLASSIFIED) as reader:
+            while len(found) < count:
+                found += [record.timestamp_ms / 1000 for record in reader.poll(0.5)]
+                ended = sum(each.poll() is not None for each in processes)
+                if ended or time.monotonic() > give_up_at:
+                    raise TryAgain(
+                        f"{len(found)} of {count} results came; {ended} workers have ended."
+                    )
+        return sorted(found)
+
+
+def _end(processes: Sequence[Process]) -> None:
+    for each in processes:
+        each.send_signal(signal.SIGTERM)
+    for each in processes:
+        try:
+            each.wait(30)
+        except subprocess.TimeoutExpired:
+            each.kill()
+            each.wait()
