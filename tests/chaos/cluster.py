@@ -1,17 +1,15 @@
 """Apache Kafka of one node or three, whose nodes may be killed, with a proxy before each."""
 
-import base64
 import contextlib
 import os
 import signal
-import uuid
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
 import pytest
 
-from roomstream.brokers import KafkaNode
+from roomstream.brokers import KafkaNode, new_cluster_id
 from roomstream.ports import reserved_port
 from runtime.kafka import admin_client, probe
 from runtime.settings import KafkaSettings
@@ -109,7 +107,7 @@ class Cluster:
         self.nodes: list[Node] = []
 
     def __enter__(self) -> Self:
-        cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        cluster_id = new_cluster_id()
         try:
             controllers = [self._stack.enter_context(reserved_port()) for _ in range(self._size)]
             for number in range(1, self._size + 1):

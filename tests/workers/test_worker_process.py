@@ -117,9 +117,14 @@ def test_probes_and_metrics_say_what_happens(
         lambda: {labels[0][1]: n for labels, n in worker.metric("events_total").items()} == done,
         "all are counted",
     )
-    tokens = {labels[0][1]: value for labels, value in worker.metric("tokens_total").items()}
+    tokens, texts = (
+        {labels[0][1]: value for labels, value in worker.metric(f"{name}_total").items()}
+        for name in ("tokens", "texts")
+    )
 
-    assert 50 * 3 <= tokens["real"] <= tokens["padded"] < 50 * 16
+    assert sum(texts.values()) == 50
+    assert 1 <= texts["run"] <= 4  # different titles, unless they are golden inputs
+    assert 3 * texts["run"] <= tokens["real"] <= tokens["padded"] < 16 * texts["run"]
     assert worker.metric("dead_letters_total")[("stage", "decode"),] == 1
     assert worker.metric("live_release_info") == {(("release", release),): 1.0}
     assert worker.metric("reloads_total")[("outcome", "initial"),] == 1
