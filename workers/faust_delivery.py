@@ -11,6 +11,7 @@ taken but not begun is left to their next owner: a rebalance repeats nothing.
 
 import asyncio
 import contextlib
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -87,7 +88,9 @@ class FaustDelivery:
         Raises:
             RoomstreamError: What ended it otherwise.
         """
-        asyncio.run(self._run(stop))
+        # Faust keeps nothing there, and would make a folder where the worker was started.
+        with tempfile.TemporaryDirectory(prefix="roomstream-faust-") as self._folder:
+            asyncio.run(self._run(stop))
 
     async def _run(self, stop: threading.Event) -> None:
         self._most = min(self.settings.max_window, MOST_EVENTS)
@@ -171,6 +174,7 @@ class FaustDelivery:
             stream_processing_timeout=_FOREVER_SECONDS,
             stream_wait_empty=False,
             store="memory://",
+            datadir=self._folder,
             topic_disable_leader=True,
             topic_allow_declare=False,
             web_enabled=False,

@@ -37,7 +37,7 @@ def arguments() -> argparse.Namespace:
     add("parts", nargs="*", metavar="PART", help=f"some of {', '.join(PARTS)}; else all")
     add("--data", type=Path, default=Path("../shared/data/listings"), help="a folder of listings")
     add("--models", default=",".join(SIZES), help=f"some of {', '.join(SIZES)}")
-    add("--texts", type=int, default=512, help="titles of a round (512)")
+    add("--texts", type=int, default=2048, help="titles of a round (2,048); serving takes 512")
     add("--rounds", type=int, default=7, help="of which the median counts (7)")
     add("--bootstrap-servers", help="a Kafka; else one is started from KAFKA_HOME")
     add("--report", type=Path, help="write all figures to this file, as JSON")

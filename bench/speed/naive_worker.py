@@ -8,6 +8,7 @@ Faust and transformers come with. The pipeline has one thread, as our worker has
 """
 
 import sys
+import tempfile
 from typing import Any
 
 import faust
@@ -36,6 +37,7 @@ def app_of(
         broker=f"kafka://{servers}",
         value_serializer="json",
         store="memory://",
+        datadir=tempfile.mkdtemp(prefix="naive-worker-"),
         topic_disable_leader=True,
         web_port=port,
     )
