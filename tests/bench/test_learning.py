@@ -12,9 +12,11 @@ from typing import Any
 import psutil
 import pytest
 
+from bench.learning.command import main
 from bench.learning.job import Doing, LeftOut, News, OutOfTime, Plan, run_job
 from bench.learning.streams import Size
 from roomstream.brokers import Broker
+from schemas.errors import ExitCode
 from tests.releases import FILLERS, WORDS
 from tests.trainer.distilberts import save_model
 
@@ -73,31 +75,38 @@ def test_files_in_turn_are_measured_and_drawn(data: Path) -> None:
     assert (docs / "learning" / "bilbao-cork.svg").read_text().startswith("<?xml")
 
 
-def test_it_goes_on_from_a_report(data: Path) -> None:
+def test_it_goes_on_from_a_report(
+    data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """What the report has is not run again; one of another size, or none, is refused."""
     report = data / "half.json"
-    command = [
-        *(sys.executable, "-m", "bench.learning", "--stream", ",".join(CITIES)),
-        *("--data", str(data), "--model", str(data / "model"), "--kept", str(data / "kept")),
-        *("--seeds", "1", "--processes", "1", "--report", str(report)),
+    arguments = [
+        *("--stream", ",".join(CITIES), "--data", str(data), "--model", str(data / "model")),
+        *("--kept", str(data / "kept"), "--seeds", "1", "--processes", "1"),
+        *("--report", str(report)),
     ]
 
-    def run(*more: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run([*command, *more], cwd=ROOT, capture_output=True, text=True)
+    def run(*more: str) -> str:
+        command = [sys.executable, "-m", "bench.learning", *arguments, *more]
+        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True).stdout
 
-    refused = run("--go-on", "--methods", "tfidf")
+    def refused(*more: str) -> str:
+        monkeypatch.setattr(sys, "argv", ["bench.learning", *arguments, "--go-on", *more])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        assert ended.value.code == ExitCode.USAGE
+        return capsys.readouterr().err
+
+    assert "no report to go on from" in refused("--methods", "tfidf")
     run("--methods", "tfidf")
     first = json.loads(report.read_text())["results"]
     both = run("--go-on", "--methods", "tfidf,tfidf-sgd")
     second = json.loads(report.read_text())["results"]
-    other = run("--go-on", "--methods", "tfidf", "--rows", "100")
 
     assert [each["method"] for each in second] == ["tfidf", "tfidf-sgd"]
     assert first[0] == second[0]
-    assert "TF-IDF + SGD, one pass" in both.stdout
-    assert "no report to go on from" in refused.stderr
-    assert "go on with --rows" in other.stderr
-    assert (refused.returncode, other.returncode) == (2, 2)
+    assert "TF-IDF + SGD, one pass" in both
+    assert "go on with --rows" in refused("--methods", "tfidf", "--rows", "100")
 
 
 def test_when_the_time_is_over_fine_tuning_ends_too(data: Path, embedded_broker: Broker) -> None:
