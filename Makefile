@@ -29,7 +29,7 @@ check: install  ## Lint, types, layers, and that generated files are current
 	$(BIN)/lint-imports
 	$(BIN)/roomstream schemas export --check schemas
 
-bench: install  ## Measure the speed of serving beside ONNX Runtime alone and a Hugging Face pipeline (make bench ARGS="--docs docs")
+bench: install  ## Measure serving, workers and their start beside ONNX Runtime alone and a Hugging Face pipeline (make bench ARGS="--docs docs")
 	$(BIN)/python -m bench.speed $(ARGS)
 
 bench-delivery: install  ## Measure both delivery engines against plain aiokafka on a real Kafka

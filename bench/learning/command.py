@@ -21,6 +21,7 @@ from pathlib import Path
 import msgspec
 from rich.console import Console
 
+from artefacts.store import write_atomically
 from bench.learning.job import LeftOut, Plan
 from bench.learning.pictures import draw
 from bench.learning.report import page
@@ -140,9 +141,7 @@ def _write(
         "results": msgspec.to_builtins(results),
         "left_out": [asdict(each) for each in left_out],
     }
-    made = report.with_name(f".{report.name}.new")
-    made.write_text(json.dumps(figures, indent=2) + "\n")
-    made.replace(report)
+    write_atomically(report, f"{json.dumps(figures, indent=2)}\n".encode())
 
 
 def _earlier(report: Path, size: Size) -> tuple[list[Result], float]:

@@ -1,14 +1,13 @@
 """Pictures of the streams: accuracy after each phase."""
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
-import matplotlib as mpl
 from matplotlib.figure import Figure
 
 from bench.learning.results import Result, Spread, of
 from bench.learning.table import METHODS
+from bench.pictures import file_name, save
 
 
 def draw(results: Sequence[Result], folder: Path) -> dict[str, str]:
@@ -22,14 +21,9 @@ def draw(results: Sequence[Result], folder: Path) -> dict[str, str]:
     Returns:
         The name of each stream's file.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    names = {}
-    for stream in dict.fromkeys(each.stream for each in results):
-        names[stream] = re.sub(r"[^a-z0-9]+", "-", stream.lower()).strip("-") + ".svg"
-        with mpl.rc_context({"svg.hashsalt": stream, "svg.fonttype": "none"}):
-            _figure(results, stream).savefig(
-                folder / names[stream], metadata={"Date": None}, bbox_inches="tight"
-            )
+    names = {stream: file_name(stream) for stream in (each.stream for each in results)}
+    for stream, name in names.items():
+        save(_figure(results, stream), folder / name)
     return names
 
 

@@ -1,14 +1,13 @@
 """The figures as a page with pictures."""
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 
-import matplotlib as mpl
 import msgspec
 from matplotlib.figure import Figure
 
+from bench.pictures import file_name, save
 from bench.speed.rounds import Ratio
 from bench.speed.serving import OURS, PIPELINE, Serving
 from bench.speed.start import Start
@@ -84,13 +83,9 @@ def page(report: Report) -> str:
 
 def pictures(report: Report, folder: Path) -> None:
     """Draw an SVG for each table; the same figures give the same bytes."""
-    folder.mkdir(parents=True, exist_ok=True)
     found: list[Serving | Workers] = [*report.serving, *report.workers]
     for each in found:
-        with mpl.rc_context({"svg.hashsalt": each.model, "svg.fonttype": "none"}):
-            _bars(each).savefig(
-                folder / _picture(each), metadata={"Date": None}, bbox_inches="tight"
-            )
+        save(_bars(each), folder / _picture(each))
 
 
 def _serving(measured: Serving) -> str:
@@ -179,8 +174,7 @@ def _bars(measured: Serving | Workers) -> Figure:
 
 
 def _picture(measured: Serving | Workers) -> str:
-    kind = type(measured).__name__.lower()
-    return f"{kind}-{re.sub(r'[^a-z0-9]+', '-', measured.model.lower())}.svg"
+    return file_name(f"{type(measured).__name__} {measured.model}")
 
 
 def ratio(found: Ratio) -> str:

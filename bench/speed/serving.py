@@ -4,6 +4,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from statistics import median
 from threading import Barrier
 from typing import Any
 
@@ -59,11 +60,10 @@ class Serving(msgspec.Struct, frozen=True):
 
     def share_of_limit(self, way: str) -> float:
         """The share of the machine's matrix products that become answers."""
-        rates = sorted(
+        return median(
             rate * self.operations / limit
             for rate, limit in zip(self.timings[way].rates, self.limit, strict=True)
         )
-        return rates[len(rates) // 2]
 
 
 def measure(size: Size, texts: Sequence[str], rounds: int, tick: Tick) -> Serving:
@@ -96,11 +96,7 @@ def measure(size: Size, texts: Sequence[str], rounds: int, tick: Tick) -> Servin
     in_order = [
         [*range(start, min(start + 32, len(lengths)))] for start in range(0, len(lengths), 32)
     ]
-    sorted_batches = [
-        [start + index for index in batch]
-        for start in range(0, len(lengths), WINDOW)
-        for batch in token_budget_batches(lengths[start : start + WINDOW])
-    ]
+    in_windows = _padding(lengths, _batches(lengths))
     return Serving(
         size.name,
         sum(lengths) / len(lengths),
@@ -108,8 +104,8 @@ def measure(size: Size, texts: Sequence[str], rounds: int, tick: Tick) -> Servin
         limit,
         timings,
         {
-            CEILING: _padding(lengths, sorted_batches),
-            OURS: _padding(lengths, sorted_batches),
+            CEILING: in_windows,
+            OURS: in_windows,
             UNSORTED: _padding(lengths, in_order),
             PIPELINE.format(32): _padding(lengths, in_order),
             PIPELINE.format(1): 1.0,
@@ -153,11 +149,9 @@ def _pipeline(source: str) -> Callable[..., object]:
 
 def _ceiling(classifier: Classifier, texts: Sequence[str]) -> Callable[[], None]:
     rows = [text.ids for text in classifier.tokenise(texts)]
-    pad = classifier.tokenizer.pad_id
     ready = [
-        padded([rows[start + index] for index in batch], pad)
-        for start in range(0, len(rows), WINDOW)
-        for batch in token_budget_batches([len(ids) for ids in rows[start : start + WINDOW]])
+        padded([rows[index] for index in batch], classifier.tokenizer.pad_id)
+        for batch in _batches([len(ids) for ids in rows])
     ]
 
     def run() -> None:
@@ -165,6 +159,15 @@ def _ceiling(classifier: Classifier, texts: Sequence[str]) -> Callable[[], None]
             classifier.head(classifier.encoder.features(ids, mask), ids, mask)
 
     return run
+
+
+def _batches(lengths: Sequence[int]) -> list[list[int]]:
+    """The batches of a worker, window after window, by the tokens of each text."""
+    return [
+        [start + index for index in batch]
+        for start in range(0, len(lengths), WINDOW)
+        for batch in token_budget_batches(lengths[start : start + WINDOW])
+    ]
 
 
 def _ours(classifier: Classifier, texts: Sequence[str]) -> Callable[[], None]:

@@ -13,14 +13,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from kafka import KafkaProducer
-
 from artefacts.store import Store
 from bench.speed.models import Size, saved
 from roomstream.listings import Listing, listing_message
 from roomstream.live import make_live
 from roomstream.reading import TopicReader
-from runtime.kafka import kafka_arguments
+from roomstream.sending import Sender
 from runtime.settings import KafkaSettings, SharedSettings, load, settings_environment
 from runtime.topics import create_topics
 from schemas.errors import TryAgain
@@ -94,15 +92,11 @@ class Stage:
 
     def send(self, texts: Sequence[str]) -> None:
         """Send a listing for each title."""
-        producer = KafkaProducer(**kafka_arguments(self.kafka), acks="all", linger_ms=20)
-        for number, text in enumerate(texts):
-            listing = Listing(f"l-{number}", text)
-            message = listing_message(listing, f"e-{number}", datetime.now(UTC))
-            producer.send(
-                self.topic(Topic.LISTINGS), message.value, message.key, list(message.headers)
-            )
-        producer.flush()
-        producer.close()
+        with Sender(self.kafka, self.shared.topic_prefix) as sender:
+            for number, text in enumerate(texts):
+                listing = Listing(f"l-{number}", text)
+                message = listing_message(listing, f"e-{number}", datetime.now(UTC))
+                sender.send(Topic.LISTINGS, message.key, message.value, message.headers)
 
     def workers(self, delivery: str, processes: int) -> list[list[str]]:
         """The commands of our workers."""

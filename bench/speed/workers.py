@@ -12,12 +12,11 @@ import msgspec
 
 from bench.speed.models import Size
 from bench.speed.rounds import Ratio, Tick
-from bench.speed.serving import raw_rate
+from bench.speed.serving import CEILING, raw_rate
 from bench.speed.stage import Model, Stage
 from roomstream.ports import reserved_port
 from schemas.topics import Topic
 
-CEILING = "ONNX Runtime alone, sorted inputs ready"
 TRANSACTIONAL = "roomstream, exactly-once"
 FAUST = "roomstream, at-least-once (Faust)"
 NAIVE = "Faust and a Hugging Face pipeline, batches of {}"
