@@ -38,6 +38,8 @@ class _Graph:
             )
         except Exception as error:
             raise ReleaseRefused(f"{name} cannot be loaded: {error}. Publish it again.") from error
+        # Kept by ONNX Runtime to load a model again on another device: twice the memory, for nothing.
+        self._session._model_bytes = None
         self._check("inputs", inputs, self._session.get_inputs())
         self._check("outputs", outputs, self._session.get_outputs())
         self._outputs = list(outputs)

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import ExitStack, closing
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -20,21 +21,18 @@ from runtime.supervisor import Child, Supervisor
 from runtime.watchdog import Watchdog
 from schemas.errors import ExitCode
 from schemas.topics import Topic
-from workers.faust_delivery import FaustDelivery
 from workers.feature_drift import FeatureDrift
 from workers.live_model import LiveModel
 from workers.metrics import WorkerMetrics
 from workers.outcomes import Window
 from workers.pipeline import Pipeline
 from workers.settings import WorkerSettings
-from workers.transactional_delivery import TransactionalDelivery
+
+if TYPE_CHECKING:
+    from workers.faust_delivery import FaustDelivery
+    from workers.transactional_delivery import TransactionalDelivery
 
 _log = structlog.get_logger(__name__)
-
-_ENGINES: dict[str, type[FaustDelivery] | type[TransactionalDelivery]] = {
-    "at-least-once": FaustDelivery,
-    "exactly-once": TransactionalDelivery,
-}
 
 
 def run_worker(kafka: KafkaSettings, shared: SharedSettings, worker: WorkerSettings) -> int:
@@ -83,7 +81,7 @@ def _serve(kafka: KafkaSettings, shared: SharedSettings, worker: WorkerSettings)
 
         _log.info("serving", delivery=worker.delivery, group=group, port=port.port)
         gc.freeze()  # what is loaded stays: a tenth of a fast engine's time goes into looking at it
-        _ENGINES[worker.delivery](
+        _engine(worker.delivery)(
             kafka,
             prefix,
             worker,
@@ -94,6 +92,17 @@ def _serve(kafka: KafkaSettings, shared: SharedSettings, worker: WorkerSettings)
             lambda: model.current().manifest.release,
         ).run(stop)
     return ExitCode.DONE
+
+
+def _engine(delivery: str) -> "type[FaustDelivery] | type[TransactionalDelivery]":
+    """One of the two; the clients of the other would take memory and time for nothing."""
+    if delivery == "exactly-once":
+        from workers.transactional_delivery import TransactionalDelivery
+
+        return TransactionalDelivery
+    from workers.faust_delivery import FaustDelivery
+
+    return FaustDelivery
 
 
 def _model(

@@ -1,5 +1,6 @@
 """Graphs with other inputs, outputs or answers than promised never serve."""
 
+import sys
 from collections.abc import Sequence
 
 import numpy as np
@@ -51,6 +52,16 @@ def head_of(
 
 def batch(rows: int, width: int = CLASSES) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
     return np.arange(rows * width, dtype=np.float32).reshape(rows, width)
+
+
+def test_a_loaded_graph_holds_no_second_copy_of_its_model() -> None:
+    """The session has its own; the bytes it came from go when their reader lets go."""
+    data = tiny_encoder()
+    before = sys.getrefcount(data)
+    encoder = Encoder(data)
+
+    assert sys.getrefcount(data) == before
+    assert encoder.features(*padded([[2, 3]])).shape == (1, DIMENSIONS)
 
 
 def test_a_graph_as_promised_answers() -> None:
