@@ -8,7 +8,7 @@ ARGS ?=
 PACKAGES := schemas artefacts runtime workers trainer roomstream
 SOURCES := pyproject.toml README.md LICENSE $(shell find $(PACKAGES) -type f -not -path '*/__pycache__/*')
 
-.PHONY: help install demo test check bench bench-delivery bench-audit bench-recovery bench-learning chaos clean
+.PHONY: help install demo test check bench bench-check bench-delivery bench-audit bench-recovery bench-learning chaos clean
 .DEFAULT_GOAL := help
 
 help:  ## Show this list
@@ -29,8 +29,11 @@ check: install  ## Lint, types, layers, and that generated files are current
 	$(BIN)/lint-imports
 	$(BIN)/roomstream schemas export --check schemas
 
-bench: install  ## Measure serving, workers and their start beside ONNX Runtime alone and a Hugging Face pipeline (make bench ARGS="--docs docs")
+bench: install  ## Measure speed and memory beside ONNX Runtime alone and a Hugging Face pipeline (make bench ARGS="--docs docs")
 	$(BIN)/python -m bench.speed $(ARGS)
+
+bench-check: install  ## Fail if ratios of speed and memory are worse than the checked-in ones (ARGS="--tolerance 0.2")
+	$(BIN)/python -m bench.speed serving workers start --rounds 3 --check docs/performance/figures.json $(ARGS)
 
 bench-delivery: install  ## Measure both delivery engines against plain aiokafka on a real Kafka
 	$(BIN)/python -m bench.delivery $(ARGS)

@@ -4,11 +4,14 @@ How fast roomstream is, beside what people use today and beside what this machin
     make bench
     make bench ARGS="serving --texts 256 --rounds 3 --report speed.json"
     make bench ARGS="workers --bootstrap-servers kafka-1:9092 --docs docs"
+    make bench-check
 """
 
 import argparse
 import sys
-from collections.abc import Callable
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -17,13 +20,17 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from bench.brokers import kafka_node
 from bench.machine import machine
-from bench.speed import serving, start, workers
+from bench.speed import latency, serving, start, swap, workers
+from bench.speed.check import compared, reference
 from bench.speed.models import SIZES
-from bench.speed.report import Report, page, pictures
+from bench.speed.parts import Measured, Part, Run
+from bench.speed.report import page, pictures, report
 from bench.speed.titles import titles
-from schemas.errors import RoomstreamError
+from schemas.errors import ExitCode, RoomstreamError
 
-PARTS = ("serving", "workers", "start")
+PARTS = {
+    part.name: part for part in (serving.PART, workers.PART, latency.PART, swap.PART, start.PART)
+}
 
 
 def arguments() -> argparse.Namespace:
@@ -39,9 +46,13 @@ def arguments() -> argparse.Namespace:
     add("--models", default=",".join(SIZES), help=f"some of {', '.join(SIZES)}")
     add("--texts", type=int, default=2048, help="titles of a round (2,048); serving takes 512")
     add("--rounds", type=int, default=7, help="of which the median counts (7)")
+    add("--seconds", type=float, default=60, help="how long a load lasts (60)")
+    add("--releases", type=int, default=500, help="so many are taken up under load (500)")
     add("--bootstrap-servers", help="a Kafka; else one is started from KAFKA_HOME")
     add("--report", type=Path, help="write all figures to this file, as JSON")
-    add("--docs", type=Path, help="write performance.md and its pictures to this folder")
+    add("--docs", type=Path, help="write performance.md, its figures and pictures to this folder")
+    add("--check", type=Path, metavar="FIGURES", help="fail if ratios are worse than in this file")
+    add("--tolerance", type=float, default=0.1, help="by so large a share they may be worse (0.1)")
     given = parser.parse_args()
     for kind, chosen, known in (
         ("PART", given.parts, PARTS),
@@ -55,46 +66,70 @@ def arguments() -> argparse.Namespace:
 def main() -> None:
     """Measure, print the page, and write what was asked for."""
     given = arguments()
-    try:
-        report = measured(given)
-    except RoomstreamError as error:
-        Console(stderr=True, soft_wrap=True).print(str(error), markup=False, highlight=False)
-        sys.exit(error.exit_code)
-    if given.docs:
-        pictures(report, given.docs / "performance")
-        (given.docs / "performance.md").write_text(page(report))
-    if given.report:
-        given.report.write_bytes(msgspec.json.format(msgspec.json.encode(report)) + b"\n")
-    Console(soft_wrap=True, highlight=False).print(page(report), markup=False)
-
-
-def measured(given: argparse.Namespace) -> Report:
-    """
-    Measure what the command line asks for.
-
-    Raises:
-        RoomstreamError: A file or a model is missing.
-    """
+    chosen = [PARTS[name] for name in given.parts or PARTS]
     texts = titles(given.data, given.texts)
     about = {
         "titles": f"{len(texts)} {'real' if given.data.is_dir() else 'generated'} ones",
         "rounds": given.rounds,
         **machine("onnxruntime", "torch", "transformers", "tokenizers"),
     }
+    try:
+        before = reference(given.check) if given.check else []
+        found = _measured(given, chosen, texts)
+    except RoomstreamError as error:
+        Console(stderr=True, soft_wrap=True).print(str(error), markup=False, highlight=False)
+        sys.exit(error.exit_code)
+    now = report(about, found)
+    figures = msgspec.json.format(msgspec.json.encode(now)) + b"\n"
+    if given.docs:
+        pictures(found, given.docs / "performance")
+        (given.docs / "performance" / "figures.json").write_bytes(figures)
+        (given.docs / "performance.md").write_text(page(about, chosen, found))
+    if given.report:
+        given.report.write_bytes(figures)
+    console = Console(soft_wrap=True, highlight=False)
+    console.print(page(about, chosen, found), markup=False)
+    if given.check:
+        sys.exit(_checked(console, compared(now.aims, before, given.tolerance), given))
+
+
+def _checked(console: Console, lines: Sequence[tuple[str, bool]], given: argparse.Namespace) -> int:
+    for line, good in lines:
+        console.print(f"{'ok' if good else 'FAILED'}  {line}", markup=False)
+    bad = sum(not good for _, good in lines)
+    if not lines:
+        console.print(
+            f"{given.check} has none of these ratios: nothing was compared.", markup=False
+        )
+        return ExitCode.FAILED
+    if bad:
+        console.print(
+            f"{bad} of {len(lines)} ratios are more than {given.tolerance:.0%} worse than in "
+            f"{given.check}. Run it again on a quiet machine; if it stays, profile what changed since.",
+            markup=False,
+        )
+        return ExitCode.FAILED
+    console.print(f"All {len(lines)} ratios are as in {given.check}, or better.", markup=False)
+    return ExitCode.DONE
+
+
+def _measured(
+    given: argparse.Namespace, chosen: Sequence[Part], texts: Sequence[str]
+) -> Mapping[str, Sequence[Measured]]:
     columns = SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn()
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("Measuring")
-        tick: Callable[[str], None] = lambda what: bar.update(task, description=what)  # noqa: E731
-        parts = given.parts or PARTS
-        sizes = [SIZES[name] for name in given.models.split(",")]
-        report = Report(about)
-        if "serving" in parts:
-            report.serving += [serving.measure(size, texts, given.rounds, tick) for size in sizes]
-        if {"workers", "start"} & set(parts):
-            with kafka_node(given.bootstrap_servers) as servers:
-                run = texts, given.rounds, servers, tick
-                if "workers" in parts:
-                    report.workers += [workers.measure(size, *run) for size in sizes]
-                if "start" in parts:
-                    report.start += [start.measure(size, *run) for size in sizes]
-    return report
+        run = Run(
+            [SIZES[name] for name in given.models.split(",")],
+            texts,
+            given.rounds,
+            given.seconds,
+            given.releases,
+            lambda what: bar.update(task, description=what),
+        )
+        # Kafka takes a core's time even when it idles: parts that need none run without.
+        found = {part.name: part.measure(run) for part in chosen if not part.on_kafka}
+        beside = [part for part in chosen if part.on_kafka]
+        with kafka_node(given.bootstrap_servers) if beside else nullcontext("") as servers:
+            found |= {part.name: part.measure(replace(run, servers=servers)) for part in beside}
+    return found

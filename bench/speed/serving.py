@@ -11,12 +11,14 @@ from typing import Any
 import msgspec
 import torch
 import transformers
+from matplotlib.figure import Figure
 
 from artefacts.batching import token_budget_batches
 from artefacts.classifier import Classifier
 from artefacts.graphs import padded
 from bench.speed.models import Size, saved
-from bench.speed.rounds import Ratio, Tick, Timing, Way, interleaved
+from bench.speed.parts import Aim, Part, Run, bars, spread, table
+from bench.speed.rounds import Ratio, Timing, Way, interleaved
 from trainer.base_import import import_base
 
 CEILING = "ONNX Runtime alone, sorted inputs ready"
@@ -50,9 +52,47 @@ class Serving(msgspec.Struct, frozen=True):
     padding: dict[str, float]
 
     @property
-    def ways(self) -> list[str]:
-        """What was compared."""
-        return list(self.timings)
+    def title(self) -> str:
+        """The model."""
+        return self.model
+
+    def aims(self) -> list[Aim]:
+        """Nearly as fast as ONNX Runtime alone."""
+        what = f"classifier against ONNX Runtime alone on sorted batches, {self.model}"
+        return [Aim(what=what, aim=0.97, better="more", found=self.against_ceiling(OURS))]
+
+    def table(self) -> str:
+        """Every way, in shares of ONNX Runtime alone."""
+        head = (
+            self.model, "of ONNX Runtime alone", "of the limit", "texts/s", "CPU ms a text", "padding",
+        )  # fmt: skip
+        rows = [
+            (
+                way,
+                spread(self.against_ceiling(way)),
+                f"{self.share_of_limit(way):.2f}",
+                f"{median(timing.rates):.0f}",
+                f"{timing.cpu_milliseconds:.2f}",
+                f"{self.padding[way]:.2f}",
+            )
+            for way, timing in self.timings.items()
+        ]
+        times = " and ".join(
+            f"{spread(self._times(PIPELINE.format(size)))} with batches of {size}"
+            for size in (1, 32)
+        )
+        return (
+            f"{table(head, rows)}\n\nTimes as fast as the Hugging Face pipeline: {times}. The mean title "
+            f"has {self.tokens:.1f} tokens."
+        )
+
+    def figure(self) -> Figure:
+        """Every way as a bar."""
+        ratios = {way: self.against_ceiling(way) for way in self.timings}
+        return bars(f"{self.model}: speed, as a share of ONNX Runtime alone", ratios)
+
+    def _times(self, way: str) -> Ratio:
+        return Ratio.of(self.timings[OURS].rates, self.timings[way].rates)
 
     def against_ceiling(self, way: str) -> Ratio:
         """How fast a way is, as a share of ONNX Runtime alone."""
@@ -66,21 +106,19 @@ class Serving(msgspec.Struct, frozen=True):
         )
 
 
-def measure(size: Size, texts: Sequence[str], rounds: int, tick: Tick) -> Serving:
+def measure(size: Size, run: Run) -> Serving:
     """
     Measure all ways with a model of random weights.
 
     Args:
         size: Of the model.
-        texts: What is answered, 512 at most; the Hugging Face pipeline gets a quarter of them.
-        rounds: How often.
-        tick: Is told what runs.
+        run: Of its texts 512 are answered; the Hugging Face pipeline gets a quarter of them.
     """
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory(prefix="roomstream-bench-") as folder:
         source = saved(size, Path(folder))
         classifier, pipeline = _loaded(str(source)), _pipeline(str(source))
-    texts = texts[:_TEXTS]
+    texts = run.texts[:_TEXTS]
     lengths = [len(text.ids) for text in classifier.tokenise(texts)]
     naive = texts[:_NAIVE_TEXTS]
     ways = {
@@ -91,7 +129,7 @@ def measure(size: Size, texts: Sequence[str], rounds: int, tick: Tick) -> Servin
         PIPELINE.format(1): Way(lambda: pipeline(list(naive), batch_size=1), len(naive)),
         LIMIT: Way(_matrix_products(), 1),
     }
-    timings = interleaved(ways, rounds, lambda way: tick(f"{size.name}: {way}"))
+    timings = interleaved(ways, run.rounds, lambda way: run.tick(f"{size.name}: {way}"))
     limit = [2 * _MATRIX**3 * rate for rate in timings.pop(LIMIT).rates]
     in_order = [
         [*range(start, min(start + 32, len(lengths)))] for start in range(0, len(lengths), 32)
@@ -196,3 +234,19 @@ def _matrix_products() -> Callable[[], torch.Tensor]:
 def _padding(lengths: Sequence[int], batches: Sequence[Sequence[int]]) -> float:
     total = sum(len(batch) * max(lengths[index] for index in batch) for batch in batches)
     return total / sum(lengths)
+
+
+_ABOUT = """\
+Titles to labels, in windows of 256. *ONNX Runtime alone* gets inputs that were tokenised, sorted and
+padded before the clock starts: nothing can be faster with this library. The Hugging Face pipeline has the
+same weights, and so the same answers. *Of the limit* is the share of what this core does in 32-bit matrix
+products (1024 by 1024) in the same round that becomes answers, padding left out. No title comes twice:
+what is remembered of repeated ones (`WORKER_RECENT_TEXTS`) shows nowhere here.
+"""
+
+PART = Part(
+    "serving",
+    _ABOUT,
+    lambda run: [measure(size, run) for size in run.sizes],
+    on_kafka=False,
+)

@@ -7,7 +7,7 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -90,18 +90,40 @@ class Stage:
         """The name of a topic here."""
         return topic.named(self.shared.topic_prefix)
 
-    def send(self, texts: Sequence[str]) -> None:
-        """Send a listing for each title."""
+    @contextmanager
+    def sender(self) -> Iterator[Callable[[str, str], None]]:
+        """Send listings: a function of event id and title."""
         with Sender(self.kafka, self.shared.topic_prefix) as sender:
-            for number, text in enumerate(texts):
-                listing = Listing(f"l-{number}", text)
-                message = listing_message(listing, f"e-{number}", datetime.now(UTC))
+
+            def send(event_id: str, text: str) -> None:
+                message = listing_message(Listing(event_id, text), event_id, datetime.now(UTC))
                 sender.send(Topic.LISTINGS, message.key, message.value, message.headers)
 
-    def workers(self, delivery: str, processes: int) -> list[list[str]]:
+            yield send
+
+    def send(self, texts: Sequence[str]) -> None:
+        """Send a listing for each title."""
+        with self.sender() as send:
+            for number, text in enumerate(texts):
+                send(f"e-{number}", text)
+
+    def results_reader(self) -> TopicReader:
+        """Reads results from the first one on."""
+        return TopicReader(self.kafka, self.shared.topic_prefix, Topic.CLASSIFIED)
+
+    def workers(self, delivery: str, processes: int, *options: str) -> list[list[str]]:
         """The commands of our workers."""
         group = self.shared.topic_prefix
-        start = [sys.executable, "-P", "-m", "roomstream", "worker", "--delivery", delivery]
+        start = [
+            sys.executable,
+            "-P",
+            "-m",
+            "roomstream",
+            "worker",
+            "--delivery",
+            delivery,
+            *options,
+        ]
         return [
             [*start, "--group", group, "--slot", f"{group}{number}", "--metrics-port", "0"]
             for number in range(processes)
@@ -147,7 +169,7 @@ class Stage:
         """
         found: list[float] = []
         give_up_at = time.monotonic() + _PATIENCE_SECONDS
-        with TopicReader(self.kafka, self.shared.topic_prefix, Topic.CLASSIFIED) as reader:
+        with self.results_reader() as reader:
             while len(found) < count:
                 found += [record.timestamp_ms / 1000 for record in reader.poll(0.5)]
                 ended = sum(each.poll() is not None for each in processes)

@@ -10,10 +10,12 @@ from statistics import median
 
 import msgspec
 import psutil
+from matplotlib.figure import Figure
 
 from artefacts.manifest import ENCODER
-from bench.speed.models import Size
-from bench.speed.rounds import Tick
+from bench.speed.models import SIZES, Size
+from bench.speed.parts import Aim, Part, Run, bars, of_rounds, spread, table
+from bench.speed.rounds import Ratio
 from bench.speed.stage import Model, Stage
 
 _BARE = """
@@ -48,32 +50,63 @@ class Start(msgspec.Struct, frozen=True):
     bare_bytes: list[float]
 
     @property
-    def memory_ratio(self) -> float:
-        """A worker's memory over that of a bare session, the median over rounds."""
-        return median(
-            worker / bare for worker, bare in zip(self.worker_bytes, self.bare_bytes, strict=True)
+    def title(self) -> str:
+        """The model."""
+        return self.model
+
+    def aims(self) -> list[Aim]:
+        """Soon there, in hardly more memory than the model takes."""
+        memory = Aim(
+            what=f"worker memory against a bare session, {self.model}",
+            aim=1.3,
+            better="less",
+            found=self._memory(),
         )
+        if self.model != SIZES["minilm"].name:
+            return [memory]
+        soon = Aim(
+            what=f"start to first result, release cached, {self.model}",
+            aim=3,
+            better="less",
+            unit="s",
+            found=of_rounds(self.first_result_seconds),
+        )
+        return [soon, memory]
+
+    def table(self) -> str:
+        """Seconds and memory."""
+        head = (self.model, "first result, s", "memory, worker over bare session", "worker, MB")
+        seconds, megabytes = of_rounds(self.first_result_seconds), median(self.worker_bytes) / 1e6
+        return table(head, [("", spread(seconds, 1), spread(self._memory()), f"{megabytes:.0f}")])
+
+    def figure(self) -> Figure:
+        """Memory as bars, in megabytes."""
+        megabytes = {
+            name: of_rounds([each / 1e6 for each in found])
+            for name, found in (("worker", self.worker_bytes), ("session", self.bare_bytes))
+        }
+        return bars(f"{self.model}: memory in MB", megabytes)
+
+    def _memory(self) -> Ratio:
+        return Ratio.of(self.worker_bytes, self.bare_bytes)
 
 
-def measure(size: Size, texts: Sequence[str], rounds: int, servers: str, tick: Tick) -> Start:
+def measure(size: Size, run: Run) -> Start:
     """
     Start a worker in every round, after one that fills its cache.
 
     Args:
         size: Of the model.
-        texts: Titles of its listings.
-        rounds: How often.
-        servers: The brokers.
-        tick: Is told what runs.
+        run: Titles of listings, and how often.
     """
     seconds, workers, bare = [], [], []
     with tempfile.TemporaryDirectory(prefix="roomstream-bench-") as folder:
         model = Model.made(size, Path(folder))
         encoder = Path(folder) / "encoder.onnx"
         encoder.write_bytes(model.imported.parts[ENCODER])
-        for number in range(rounds + 1):
-            tick(f"{size.name}: start of a worker")
-            waited, memory = _started(Stage.made(model, servers), texts[:_TITLES])
+        for number in range(run.rounds + 1):
+            run.tick(f"{size.name}: start of a worker")
+            waited, memory = _started(Stage.made(model, run.servers), run.texts[:_TITLES])
             if number:
                 seconds.append(waited)
                 workers.append(memory)
@@ -96,3 +129,16 @@ def _bare(encoder: Path) -> float:
         [sys.executable, "-c", _BARE, str(encoder)], capture_output=True, check=True
     )
     return float(done.stdout)
+
+
+_ABOUT = """\
+From the start of a worker's process to its first result, with its release in the cache and listings
+waiting, and its memory after 256 listings beside that of a Python process that has a session with the
+same encoder and nothing else.
+"""
+
+PART = Part(
+    "start",
+    _ABOUT,
+    lambda run: [measure(size, run) for size in run.sizes],
+)

@@ -7,11 +7,14 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
+from statistics import median
 
 import msgspec
+from matplotlib.figure import Figure
 
-from bench.speed.models import Size
-from bench.speed.rounds import Ratio, Tick
+from bench.speed.models import SIZES, Size
+from bench.speed.parts import Aim, Part, Run, bars, spread, table
+from bench.speed.rounds import Ratio
 from bench.speed.serving import CEILING, raw_rate
 from bench.speed.stage import Model, Stage
 from roomstream.ports import reserved_port
@@ -39,26 +42,57 @@ class Workers(msgspec.Struct, frozen=True):
     rates: dict[str, list[float]]
 
     @property
-    def ways(self) -> list[str]:
-        """What was compared."""
-        return list(self.rates)
+    def title(self) -> str:
+        """The model."""
+        return self.model
 
-    def against_ceiling(self, way: str) -> Ratio:
-        """How fast a way is, as a share of ONNX Runtime alone."""
-        return Ratio.of(self.rates[way], self.rates[CEILING])
+    def aims(self) -> list[Aim]:
+        """Near ONNX Runtime alone, and several times what people write."""
+        share = 0.95 if self.model == SIZES["base"].name else 0.90
+        against = {
+            f"worker, exactly-once, against ONNX Runtime alone, {self.model}": (share, CEILING),
+            f"worker against the naive worker, batch 1, {self.model}": (5.0, NAIVE.format(1)),
+            f"worker against the naive worker, batch 32, {self.model}": (2.5, NAIVE.format(32)),
+        }
+        return [
+            Aim(what=what, aim=aim, better="more", found=self._against(TRANSACTIONAL, way))
+            for what, (aim, way) in against.items()
+        ]
+
+    def table(self) -> str:
+        """Every way, in shares of ONNX Runtime alone."""
+        head = (
+            self.model, "of ONNX Runtime alone", "exactly-once is so often as fast", "results/s",
+        )  # fmt: skip
+        rows = [
+            (
+                way,
+                spread(self._against(way, CEILING)),
+                spread(self._against(TRANSACTIONAL, way)),
+                f"{median(rates):.0f}",
+            )
+            for way, rates in self.rates.items()
+        ]
+        return table(head, rows)
+
+    def figure(self) -> Figure:
+        """Every way as a bar."""
+        ratios = {way: self._against(way, CEILING) for way in self.rates}
+        return bars(f"{self.model}: speed, as a share of ONNX Runtime alone", ratios)
+
+    def _against(self, way: str, other: str) -> Ratio:
+        return Ratio.of(self.rates[way], self.rates[other])
 
 
-def measure(size: Size, texts: Sequence[str], rounds: int, servers: str, tick: Tick) -> Workers:
+def measure(size: Size, run: Run) -> Workers:
     """
     Measure all ways with a model of random weights.
 
     Args:
         size: Of the model.
-        texts: What is answered, a title an event; the naive workers answer a quarter of them.
-        rounds: How often.
-        servers: The brokers.
-        tick: Is told what runs.
+        run: Its texts are answered, a title an event; the naive workers answer a quarter of them.
     """
+    texts, servers = run.texts, run.servers
     with tempfile.TemporaryDirectory(prefix="roomstream-bench-") as folder:
         model = Model.made(size, Path(folder))
         few = texts[: len(texts) // 4]
@@ -79,10 +113,10 @@ def measure(size: Size, texts: Sequence[str], rounds: int, servers: str, tick: T
             NAIVE.format(1): lambda: naive(1),
         }
         rates: dict[str, list[float]] = {name: [] for name in ways}
-        for _ in range(rounds):
-            for way, run in ways.items():
-                tick(f"{size.name}: {way}")
-                rates[way].append(run())
+        for _ in range(run.rounds):
+            for way, rate in ways.items():
+                run.tick(f"{size.name}: {way}")
+                rates[way].append(rate())
     return Workers(size.name, rates)
 
 
@@ -119,3 +153,16 @@ def _ceiling(source: str, texts: Sequence[str]) -> float:
         together = manager.Barrier(PROCESSES)
         runs = [pool.submit(raw_rate, source, texts, together) for _ in range(PROCESSES)]
         return sum(run.result() for run in runs)
+
+
+_ABOUT = """\
+Events to results on a Kafka of one node on the same two cores: two processes of each worker, beside two
+processes of ONNX Runtime alone, which has no Kafka beside it. The naive worker is a Faust agent that
+calls the pipeline, in the code that people write (`bench/speed/naive_worker.py`).
+"""
+
+PART = Part(
+    "workers",
+    _ABOUT,
+    lambda run: [measure(size, run) for size in run.sizes],
+)

@@ -11,12 +11,15 @@ import transformers
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import DistilBertModel
 
-from bench.speed import rounds
+from bench.speed import rounds, serving
+from bench.speed.check import compared, reference
 from bench.speed.models import Size, saved
-from bench.speed.report import Report, page, pictures
+from bench.speed.parts import Aim, Run
+from bench.speed.report import page, pictures
 from bench.speed.rounds import Ratio, Timing, Way, interleaved
-from bench.speed.serving import CEILING, OURS, PIPELINE, _loaded, _pipeline, measure
+from bench.speed.serving import CEILING, OURS, PIPELINE, Serving, _loaded, _pipeline
 from bench.speed.titles import titles
+from schemas.errors import ConfigurationError
 
 TINY = Size("tiny", dim=24, hidden=48, layers=2)
 TEXTS = ["Room near Gran Vía", "Loft", "Piso entero con terraza y vistas al mar", "Shared dorm"]
@@ -94,11 +97,13 @@ def test_all_ways_give_the_same_answers(tmp_path: Path) -> None:
 
 def test_a_run_becomes_a_page_with_a_picture(tmp_path: Path) -> None:
     """Every way has its row, and the same figures give the same files."""
-    measured = measure(TINY, TEXTS * 40, 2, lambda _: None)
-    report = Report({"cores": 2}, [measured])
+    run = Run([TINY], TEXTS * 40, 2, 1, 1, lambda _: None)
+    (measured,) = serving.PART.measure(run)
+    assert isinstance(measured, Serving)
+    found = {"serving": [measured]}
     for folder in ("one", "two"):
-        pictures(report, tmp_path / folder)
-    text = page(report)
+        pictures(found, tmp_path / folder)
+    text = page({"cores": 2}, [serving.PART], found)
 
     assert measured.against_ceiling(CEILING) == Ratio(1, 1, 1)
     assert set(measured.timings) == set(measured.padding)
@@ -106,10 +111,49 @@ def test_a_run_becomes_a_page_with_a_picture(tmp_path: Path) -> None:
     assert measured.padding[OURS] < measured.padding[PIPELINE.format(32)]
     for way in measured.timings:
         assert f"| {way} | " in text
+    assert (
+        "| classifier against ONNX Runtime alone on sorted batches, tiny | at least 0.97 | " in text
+    )
     assert "serving-tiny.svg" in text
     assert "Measured on: cores 2." in text
     one, two = ((tmp_path / each / "serving-tiny.svg").read_bytes() for each in ("one", "two"))
     assert one == two
+
+
+def aim(what: str, median: float, **more: str) -> Aim:
+    """A ratio, of which more is better unless said otherwise."""
+    settings = {"better": "more", **more}
+    return Aim(what=what, aim=1, found=Ratio(median, median, median), **settings)  # type: ignore[arg-type]
+
+
+def test_only_ratios_that_are_worse_fail_the_check() -> None:
+    """By more than the tolerance, on the side that is bad; seconds and new ratios say nothing."""
+    before = [
+        aim("speed", 1.0), aim("swaps", 1.0, better="less"), aim("start", 1.0, better="less", unit="s"),
+    ]  # fmt: skip
+    now = [
+        aim("speed", 0.95),
+        aim("swaps", 1.25, better="less"),
+        aim("start", 9.0, better="less", unit="s"),
+        aim("new", 0.1),
+    ]
+    found = compared(now, before, 0.1)
+
+    assert found == [
+        ("speed: 0.95, was 1.00 (5% worse)", True),
+        ("swaps: 1.25, was 1.00 (25% worse)", False),
+    ]
+    assert compared([aim("speed", 2.0)], before, 0.1) == [
+        ("speed: 2.00, was 1.00 (50% better)", True)
+    ]
+
+
+def test_figures_to_compare_with_must_be_there(tmp_path: Path) -> None:
+    """Else it says how they are made."""
+    (tmp_path / "figures.json").write_text("{}")
+    for path in (tmp_path / "figures.json", tmp_path / "none"):
+        with pytest.raises(ConfigurationError, match="make bench"):
+            reference(path)
 
 
 def test_titles_are_made_up_where_there_are_none(tmp_path: Path) -> None:

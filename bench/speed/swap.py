@@ -1,0 +1,262 @@
+"""Releases taken up while listings come: what a listing notices of it, and whether memory grows."""
+
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import onnx
+import psutil
+from matplotlib.figure import Figure
+from onnx import numpy_helper
+
+from artefacts.classifier import Classifier
+from artefacts.graphs import Encoders
+from artefacts.manifest import ENCODER, HEAD, Blob, Manifest
+from artefacts.store import Store, new_release_id
+from artefacts.tokenisation import Tokens
+from bench.speed.latency import lasting
+from bench.speed.load import Load, Trip
+from bench.speed.models import Size
+from bench.speed.parts import Aim, Part, Run, spread, table
+from bench.speed.rounds import Ratio
+from bench.speed.stage import Model, Process, Stage
+from roomstream.listing_wording import ROOM_TYPES
+from roomstream.live import make_live
+from schemas.errors import TryAgain
+from trainer.learners import LEARNERS
+from trainer.learners.base import Examples
+from trainer.provenance import with_golden
+
+BLOCKS = 10
+NEW_ENCODER_EVERY = 10
+SHARE = 0.5
+_BURST = 512
+_ENCODERS = 4  # more than a worker keeps in memory: each comes from its cache of files again
+_BATCH = 16
+_PATIENCE_SECONDS = 60
+
+
+class Swaps(msgspec.Struct, frozen=True):
+    """
+    What was measured with one model.
+
+    Attributes:
+        model: Its name.
+        releases: How many were announced and taken up.
+        listings: How many were answered meanwhile.
+        seconds_to_take_up: From the announcement to the first result of each release.
+        steady: 99th percentile in milliseconds, block by block.
+        swapping: The same with releases, in the block that follows.
+        megabytes: The worker's memory after each release.
+    """
+
+    model: str
+    releases: int
+    listings: int
+    seconds_to_take_up: list[float]
+    steady: list[float]
+    swapping: list[float]
+    megabytes: list[float]
+
+    @property
+    def title(self) -> str:
+        """The model."""
+        return self.model
+
+    def aims(self) -> list[Aim]:
+        """A listing does not notice."""
+        what = f"99th percentile during swaps against the steady one, {self.model}"
+        return [Aim(what=what, aim=1.1, better="less", found=self._against())]
+
+    def table(self) -> str:
+        """Latency, and what the memory does."""
+        head = (
+            self.model, "p99, swapping over steady", "steady p99, ms", "releases", "listings",
+            "lost", "to take one up, s", "memory, MB", "a release more, MB",
+        )  # fmt: skip
+        cells = (
+            "",
+            spread(self._against()),
+            f"{np.median(self.steady):.0f}",
+            str(self.releases),
+            str(self.listings),
+            "0",
+            f"{np.median(self.seconds_to_take_up):.2f}",
+            f"{self.megabytes[-1]:.0f}",
+            f"{self._growth():.3f}",
+        )
+        return table(head, [cells])
+
+    def figure(self) -> Figure:
+        """Latency by block, and memory by release."""
+        figure = Figure(figsize=(8, 3))
+        left, right = figure.subplots(1, 2)
+        left.plot(self.steady, marker="o", label="steady")
+        left.plot(self.swapping, marker="o", label="with releases")
+        left.set_xlabel("block")
+        left.set_ylabel("p99, ms")
+        left.set_ylim(bottom=0)
+        left.legend()
+        right.plot(self.megabytes)
+        right.set_xlabel("releases taken up")
+        right.set_ylabel("memory, MB")
+        right.set_ylim(bottom=0)
+        figure.suptitle(self.model)
+        return figure
+
+    def _against(self) -> Ratio:
+        return Ratio.of(self.swapping, self.steady)
+
+    def _growth(self) -> float:
+        """Megabytes a release, by a line through the second half."""
+        later = self.megabytes[len(self.megabytes) // 2 :]
+        return float(np.polyfit(np.arange(len(later)), later, 1)[0])
+
+
+def measure(size: Size, run: Run) -> Swaps:
+    """
+    Let blocks with and without releases take turns, at half of what one worker can answer.
+
+    Args:
+        size: Of the model.
+        run: Titles, and how many releases.
+    """
+    with tempfile.TemporaryDirectory(prefix="roomstream-bench-") as folder:
+        model = Model.made(size, Path(folder))
+        run.tick(f"{size.name}: making {run.releases} releases")
+        manifests = list(_releases(model, run.releases, run.texts))
+        stage = Stage.made(model, run.servers)
+        command = stage.workers("exactly-once", 1, "--recent-texts", "0")
+        with stage.running(command) as workers, stage.results_reader() as reader:
+            swaps = _Swaps(stage, workers[0])
+            load = Load(stage, reader, run.texts, workers, swaps.answered_by)
+            load.capacity(_BURST)
+            rate, before = SHARE * load.capacity(_BURST), load.total
+            steady, swapping, seconds = [], [], 0.0
+            for block in range(BLOCKS):
+                run.tick(f"{size.name}: block {block + 1} of {BLOCKS}, with releases")
+                began = time.monotonic()
+                swapping.append(_p99(swaps.during(load, rate, manifests[block::BLOCKS])))
+                seconds = time.monotonic() - began
+                run.tick(f"{size.name}: block {block + 1} of {BLOCKS}, steady")
+                steady.append(_p99(load.run(rate, lasting(seconds))))
+            listings = load.total - before
+    return Swaps(
+        size.name, len(swaps.seconds), listings, swaps.seconds, steady, swapping, swaps.megabytes
+    )
+
+
+class _Swaps:
+    """Announces one release after another, each once the one before it answers."""
+
+    def __init__(self, stage: Stage, worker: Process) -> None:
+        self._stage = stage
+        self._worker = psutil.Process(worker.pid)
+        self._changed = threading.Condition()
+        self._answering = ""
+        self.seconds: list[float] = []
+        self.megabytes: list[float] = []
+
+    def answered_by(self, release: str) -> None:
+        """Note the release of a result."""
+        with self._changed:
+            self._answering = release
+            self._changed.notify_all()
+
+    def during(self, load: Load, rate: float, manifests: Sequence[Manifest]) -> list[Trip]:
+        """Load the worker while these are taken up."""
+        ended = threading.Event()
+        failures: list[Exception] = []
+
+        def announce() -> None:
+            try:
+                for manifest in manifests:
+                    self._take_up(manifest.release)
+            except Exception as error:  # noqa: BLE001 - raised in the thread that measures
+                failures.append(error)
+            finally:
+                ended.set()
+
+        announcing = threading.Thread(target=announce)
+        announcing.start()
+        trips = load.run(rate, lambda: not ended.is_set())
+        announcing.join()
+        if failures:
+            raise failures[0]
+        return trips
+
+    def _take_up(self, release: str) -> None:
+        announced = make_live(self._stage.kafka, self._stage.shared, release, "the next one")
+        with self._changed:
+            if not self._changed.wait_for(lambda: self._answering == release, _PATIENCE_SECONDS):
+                raise TryAgain(f"{release} was not taken up within {_PATIENCE_SECONDS} s.")
+        self.seconds.append((datetime.now(UTC) - announced.announced_at).total_seconds())
+        self.megabytes.append(self._worker.memory_info().rss / 1e6)
+
+
+def _releases(model: Model, count: int, texts: Sequence[str]) -> Iterator[Manifest]:
+    """Publish releases as a trainer does: a head that has learned on, and now and then an encoder."""
+    store, encoders = Store(f"file://{model.folder / 'store'}"), Encoders(capacity=_ENCODERS)
+    base = model.imported.manifest
+    blobs = [store.put(_other(model.imported.parts[ENCODER], seed)) for seed in range(_ENCODERS)]
+    taught = Classifier.load(base, store.get, encoders)
+    learner = LEARNERS["mixture"]()
+    for label in base.labels:
+        learner.add_class(label)
+    encoder = base.blobs[ENCODER]
+    for number in range(count):
+        tokens = taught.tokenise([texts[(number * _BATCH + i) % len(texts)] for i in range(_BATCH)])
+        learner.learn(_examples(taught, tokens), [ROOM_TYPES[i % 4] for i in range(_BATCH)])
+        head = learner.head()
+        if number % NEW_ENCODER_EVERY == NEW_ENCODER_EVERY - 1:
+            encoder = blobs[number // NEW_ENCODER_EVERY % _ENCODERS]
+        created_at = datetime.now(UTC)
+        manifest = msgspec.structs.replace(
+            base,
+            release=new_release_id(created_at, Blob.of(head)),
+            created_at=created_at,
+            learner=learner.name,
+            blobs={**base.blobs, ENCODER: encoder, HEAD: store.put(head)},
+        )
+        manifest = with_golden(manifest, store.get, encoders)
+        store.publish(manifest)
+        yield manifest
+
+
+def _examples(classifier: Classifier, tokens: Sequence[Tokens]) -> Examples:
+    features = classifier.encoder.of_tokens(tokens).features
+    return Examples(features, [text.ids for text in tokens])
+
+
+def _other(encoder: bytes, seed: int) -> bytes:
+    """An encoder of the same shape that computes something else."""
+    model = onnx.load_from_string(encoder)
+    weights = next(each for each in model.graph.initializer if len(each.dims) == 1)
+    values = numpy_helper.to_array(weights)
+    noise = np.random.default_rng(seed).normal(0, 1e-3, values.shape).astype(values.dtype)
+    weights.CopyFrom(numpy_helper.from_array(values + noise, weights.name))
+    changed: bytes = model.SerializeToString()
+    return changed
+
+
+def _p99(trips: Sequence[Trip]) -> float:
+    return float(np.percentile([1000 * (trip.read - trip.due) for trip in trips], 99))
+
+
+_ABOUT = """\
+Releases taken up while listings come to one worker (exactly-once) at half of what it can answer. Each is
+the head of the learner that a trainer uses by default, and every tenth has an encoder that the worker has
+in its cache of files, not in memory. Each is announced once the one before it answers. Blocks with and
+without releases take turns. A listing that is lost would end the run.
+"""
+
+PART = Part(
+    "swap",
+    _ABOUT,
+    lambda run: [measure(size, run) for size in run.sizes],
+)
