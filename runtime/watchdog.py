@@ -37,6 +37,11 @@ class Watchdog:
     def __exit__(self, *_: object) -> None:
         self._deadline = None
 
+    def begin_again(self) -> None:
+        """Give a long piece of work that gets on the whole time again."""
+        if self._deadline is not None:
+            self._deadline = time.monotonic() + self._limit_seconds
+
     def close(self) -> None:
         """Watch no more."""
         self._closed.set()

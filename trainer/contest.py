@@ -109,27 +109,28 @@ class Contest:
         self.live = live
         self.lives(live)
 
-    def lives(self, live: LiveRelease, proved: bool = False) -> None:
+    def lives(self, live: LiveRelease) -> None:
         """
-        Note what is live now.
+        Note what is live now, in whatever way it came to be.
 
         Where the trainer goes on from release to release, the last one that proved itself stays the
-        one to go back to; where somebody else chose, or a challenger won, it is the one before.
-
-        Args:
-            live: It.
-            proved: It won as a challenger.
+        one to go back to; where somebody else chose, or a challenger won, it is the one before. What
+        won as a challenger also ends a probation.
         """
         self.live = live
         new, guard = live.announcement, self._guard
+        another = new.release != guard.new.release
+        won = another and self._duel is not None and self._duel.new.release == new.release
         if new.release == guard.old.release:
             self._guard = Duel(new, new)
-        elif new.release != guard.new.release and (proved or new.epoch is None):
+        elif another and (won or new.epoch is None):
             self._guard = Duel(new, guard.new)
         else:
             self._guard = Duel(new, guard.old, guard.pairs)
         with self._database.transaction():
             self._keep()
+            if won:
+                self._database.remember(_PROBATION, b"no")
         self._load()
 
     def challenged(self, challenger: ReleaseAnnouncement | None) -> None:
@@ -145,10 +146,10 @@ class Contest:
         """Whether a release was rolled back and none has won as a challenger since."""
         return self._database.fact(_PROBATION) == b"yes"
 
-    def put_on_probation(self, on: bool) -> None:
-        """Remember whether the next release must win as a challenger, whatever the settings say."""
+    def put_on_probation(self) -> None:
+        """From now on a release must win as a challenger, whatever the settings say, until one has."""
         with self._database.transaction():
-            self._database.remember(_PROBATION, b"yes" if on else b"no")
+            self._database.remember(_PROBATION, b"yes")
 
     def observe(self, labelled: Sequence[tuple[Label, Example]], encoding: str) -> None:
         """
@@ -170,7 +171,7 @@ class Contest:
         self._keep()
 
     def move(self) -> Move | None:
-        """What is to be done now, if anything."""
+        """What is to be done now, if anything; what cannot be loaded waits until it can."""
         return self._challengers_move() or self._guards_move()
 
     def _challengers_move(self) -> Move | None:
@@ -187,7 +188,7 @@ class Contest:
         if found == "worse":
             why = f"worse than {live.release}: {_figures(self._duel.pairs)}"
             return Move("drop", challenger, why)
-        if found == "better" and not live.pinned:
+        if found == "better" and not live.pinned and challenger.release in self.loaded:
             why = f"promoted from {challenger.channel}: {_figures(self._duel.pairs)}"
             return Move("promote", challenger, why)
         return None
@@ -195,7 +196,7 @@ class Contest:
     def _guards_move(self) -> Move | None:
         guard = self._guard
         found = self._verdict(guard.pairs)
-        if found == "worse" and not guard.new.pinned:
+        if found == "worse" and not guard.new.pinned and guard.old.release in self.loaded:
             why = f"rolled back from {guard.new.release}, which is worse: {_figures(guard.pairs)}"
             return Move("restore", guard.old, why)
         if found == "better":
@@ -255,7 +256,11 @@ class Contest:
             _log.warning("release cannot be compared yet: trying again", why=str(error))
         except ReleaseError as error:
             self._faults[announcement.release] = str(error)
-            _log.error("release cannot be compared", release=announcement.release, why=str(error))
+            _log.error(
+                "release cannot be compared, nor gone back to: 'roomstream releases verify' says more",
+                release=announcement.release,
+                why=str(error),
+            )
 
     def _kept(self, name: str) -> Duel | None:
         fact = self._database.fact(name)

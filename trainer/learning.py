@@ -35,6 +35,8 @@ _log = structlog.get_logger(__name__)
 
 _NAME, _ENCODING, _SEEN, _FULL = "learner name", "encoding", "seen", "full"
 _FITTED = "fitted"
+_ENCODED_AT_ONCE = 256
+_TELL_SECONDS = 10.0
 
 _Fact = TypeVar("_Fact")
 Deliver = Callable[[Sequence[Outbound]], None]
@@ -63,6 +65,7 @@ class Learning:
         metrics: Where all is counted.
         observe: Sees labels, what was predicted for each, and by which encoding their features are,
             before they are learned and within the transaction that keeps them.
+        gets_on: Is called again and again during what takes long.
     """
 
     def __init__(
@@ -74,8 +77,10 @@ class Learning:
         deliver: Deliver,
         metrics: TrainerMetrics,
         observe: Observe = lambda labelled, predicted, encoding: None,
+        gets_on: Callable[[], None] = lambda: None,
     ) -> None:
         self._observe_labels = observe
+        self._gets_on = gets_on
         self._database = database
         self._settings = settings
         self._prefix = prefix
@@ -410,20 +415,30 @@ class Learning:
                 self._database.kept.put_logits(listing, row)
 
     def _encode_again(self) -> None:
-        for held_out in (False, True):
-            items = self._database.kept.items(held_out)
-            _log.info(
-                "encoding listings with the new encoder",
-                listings=len(items.ids),
-                kept_for="judgement" if held_out else "replay",
-            )
-            rows = self._live.encode(items.texts) if items.ids else []
-            for listing, row in zip(items.ids, rows, strict=True):
+        kept = self._database.kept
+        listings = [
+            listing
+            for items in (kept.items(held_out=False), kept.items(held_out=True))
+            for listing in zip(items.ids, items.texts, strict=True)
+        ]
+        tell_at = 0.0
+        for start in range(0, len(listings), _ENCODED_AT_ONCE):
+            if time.monotonic() >= tell_at:
+                tell_at = time.monotonic() + _TELL_SECONDS
+                _log.info(
+                    "encoding all kept listings with the new encoder: no label is learned meanwhile",
+                    done=start,
+                    of=len(listings),
+                )
+            some = listings[start : start + _ENCODED_AT_ONCE]
+            rows = self._live.encode([text for _, text in some])
+            for (listing, _), row in zip(some, rows, strict=True):
                 if row is None:
                     self._replay.remove(listing)
-                    self._database.kept.remove(listing)
+                    kept.remove(listing)
                 else:
-                    self._database.kept.put_features(listing, row.features)
+                    kept.put_features(listing, row.features)
+            self._gets_on()
 
     def _count(
         self, encoded: Encoded, gone: Sequence[Dead], outcomes: Sequence[str], repeated: int

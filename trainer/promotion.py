@@ -67,6 +67,12 @@ class Promotion:
             self._contest.lives(self._following.live)
         self._contest.challenged(self._following.challenger)
 
+    @property
+    def on_trial(self) -> LiveRelease | None:
+        """The challenger, once it is loaded."""
+        challenger = self._contest.challenger
+        return self._contest.loaded.get(challenger.release) if challenger else None
+
     def step(self) -> None:
         """
         Do what a trial has decided, or make a candidate if one is due.
@@ -80,24 +86,21 @@ class Promotion:
         live, challenger = self._following.live, self._contest.challenger
         if move := self._contest.move():
             self._carry_out(move)
-        elif challenger is not None and not challenger.pinned:
-            return
+        elif challenger is not None and (not challenger.pinned or self._channel() != "live"):
+            return  # one trial at a time
         elif self._slow_path.ready and not live.announcement.pinned:
-            channel = self._channel(challenger)
-            self._announced(self._slow_path.conclude(live, self._publishing, channel))
+            self._announced(self._slow_path.conclude(live, self._publishing, self._channel()))
         elif self._publishing.due(live):
-            self._announced(
-                self._publishing.run(self._learning.learner, live, self._channel(challenger))
-            )
+            self._announced(self._publishing.run(self._learning.learner, live, self._channel()))
 
-    def _channel(self, challenger: ReleaseAnnouncement | None) -> Channel:
+    def _channel(self) -> Channel:
         """Where the next candidate goes: live at once where there is nothing to compare it with."""
-        if challenger is not None or self._following.live.manifest.learner == "untrained":
+        if self._following.live.manifest.learner == "untrained":
             return "live"
+        if self._contest.on_probation:
+            return "shadow"
         chosen = self._settings.promotion
-        if chosen == "direct":
-            return "shadow" if self._contest.on_probation else "live"
-        return chosen
+        return "live" if chosen == "direct" else chosen
 
     def _announced(self, made: LiveRelease) -> None:
         if made.announcement.channel == "live":
@@ -109,7 +112,7 @@ class Promotion:
 
     def _carry_out(self, move: Move) -> None:
         if move.kind == "restore":
-            self._contest.put_on_probation(True)
+            self._contest.put_on_probation()
         if move.kind != "drop":
             self._go_live(move)
         if move.kind != "restore":
@@ -131,8 +134,7 @@ class Promotion:
         if move.kind == "promote":
             last_seq = self._database.candidates.last_seq_of(move.announcement.release)
             self._publishing.measure_label_to_live(last_seq)
-            self._contest.put_on_probation(False)
-        self._contest.lives(live, proved=move.kind == "promote")
+        self._contest.lives(live)
 
     def _end(self, move: Move) -> None:
         """Say that a trial is over, and note how it ended."""

@@ -277,6 +277,10 @@ class Publishing:
         self, candidate: Classifier, parts: Mapping[str, bytes], last_seq: int, channel: Channel
     ) -> LiveRelease:
         manifest = candidate.manifest
+        with (
+            self._database.transaction()
+        ):  # first: what a crash leaves in the store is known as ours
+            self._database.candidates.add(manifest, "unannounced", last_seq)
         announcement = ReleaseAnnouncement(
             channel=channel,
             release=manifest.release,
@@ -291,7 +295,7 @@ class Publishing:
             self.measure_label_to_live(last_seq)
         outcome = "announced" if channel == "live" else "challenger"
         with self._database.transaction():
-            self._database.candidates.add(manifest, outcome, last_seq)
+            self._database.candidates.settle(manifest.release, outcome)
             self._database.taught.announced_without(
                 manifest.release,
                 encoding_of(manifest.blobs, manifest.max_length),

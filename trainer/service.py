@@ -76,7 +76,7 @@ def run_trainer(kafka: KafkaSettings, shared: SharedSettings, trainer: TrainerSe
         loop = _loop(
             kafka, shared, trainer, leadership, brokers, metrics, health, epoch, stop, stack
         )
-        loop.run(stop, Watchdog(trainer.watchdog_seconds))
+        loop.run(stop)
         loop.snapshots.finish(loop.database)
     _log.info("stopped: everything learned is in the database")
     return ExitCode.DONE
@@ -115,7 +115,10 @@ def _loop(
         contest.observe(labelled, encoding)
         drift.observe(labelled, predicted)
 
-    learning = Learning(database, trainer, prefix, live, letters.deliver, metrics, observe)
+    watchdog = Watchdog(trainer.watchdog_seconds)
+    learning = Learning(
+        database, trainer, prefix, live, letters.deliver, metrics, observe, watchdog.begin_again
+    )
     publishing = Publishing(kafka, shared, trainer, database, releases, metrics, epoch)
     slow_path = SlowPath(
         trainer,
@@ -151,6 +154,7 @@ def _loop(
         brokers,
         metrics,
         health,
+        watchdog,
     )
 
 
@@ -176,8 +180,9 @@ class Loop:
     brokers: BrokerWatch
     metrics: TrainerMetrics
     health: Health
+    watchdog: Watchdog
 
-    def run(self, stop: threading.Event, watchdog: Watchdog) -> None:
+    def run(self, stop: threading.Event) -> None:
         """
         Go on until told to stop; a step that hangs ends the process.
 
@@ -192,7 +197,7 @@ class Loop:
             self.health.set("labels", not fault, fault or "labels are read")
             fault = self.publishing.fault
             self.health.set("publishing", not fault, fault or "nothing is postponed")
-            with watchdog:
+            with self.watchdog:
                 self._step()
 
     def _step(self) -> None:
@@ -204,7 +209,7 @@ class Loop:
         for (topic, partition), lag in self.inbox.lag().items():
             self.metrics.lag.labels(topic, str(partition)).set(lag)
         self.promotion.follow()
-        self.slow_path.step(self.following.live)
+        self.slow_path.step(self.following.live, self.promotion.on_trial)
         if not self.publishing.waits():
             try:
                 self._publish()

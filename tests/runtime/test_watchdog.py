@@ -48,6 +48,24 @@ def test_quick_work_is_left_alone() -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
+def test_long_work_that_gets_on_is_left_alone() -> None:
+    """Each part has the whole time."""
+    done = run("""
+        import time
+        from runtime.watchdog import Watchdog
+
+        watchdog = Watchdog(0.4)
+        with watchdog:
+            for _ in range(5):
+                time.sleep(0.2)
+                watchdog.begin_again()
+        watchdog.begin_again()
+        time.sleep(0.8)
+        """)
+
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_work_that_raises_is_watched_no_longer() -> None:
     """The error goes its way; the process lives to report it."""
     done = run("""

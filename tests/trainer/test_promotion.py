@@ -208,9 +208,11 @@ def test_a_worse_challenger_is_dropped(desk: Desk) -> None:
     assert desk.following.challenger is None
 
 
-def test_a_pinned_challenger_is_left_alone(desk: Desk) -> None:
-    """An operator only wants to look: nothing is decided, and candidates go on, live at once."""
-    desk.put(WEAK)
+@pytest.mark.parametrize("promotion", ["direct", "shadow"])
+def test_a_pinned_challenger_is_left_alone(desk: Desk, promotion: str) -> None:
+    """An operator only wants to look: candidates go live if they need no trial, else they wait."""
+    desk.settings = desk.settings.model_copy(update={"promotion": promotion})
+    before = desk.put(WEAK)
     bad = desk.put(WRONG, "shadow", pinned=True)
     desk.begin()
     desk.sees(bad, "shadow")
@@ -221,13 +223,17 @@ def test_a_pinned_challenger_is_left_alone(desk: Desk) -> None:
     assert trial is not None
     assert live is not None
     assert (trial.release, trial.pinned) == (bad, True)
-    assert {live.release: "announced"} == desk.outcomes()
+    if promotion == "direct":
+        assert {live.release: "announced"} == desk.outcomes()
+    else:
+        assert (live.release, desk.outcomes()) == (before, {})
 
 
-def test_a_bad_release_that_was_forced_live_is_rolled_back(desk: Desk) -> None:
-    """To the one before it, with the reason; what is made next must win a trial, direct or not."""
+@pytest.mark.parametrize("promotion", ["direct", "canary"])
+def test_a_bad_release_that_was_forced_live_is_rolled_back(desk: Desk, promotion: str) -> None:
+    """To the one before it, with the reason; what is made next must win a trial as a shadow."""
     good = desk.put(GOOD)
-    desk.settings = desk.settings.model_copy(update={"promotion": "direct"})
+    desk.settings = desk.settings.model_copy(update={"promotion": promotion})
     desk.begin()
     bad = desk.put(WRONG)
     desk.sees(bad)
@@ -321,6 +327,73 @@ def test_a_promotion_that_was_cut_short_is_finished(desk: Desk, said: str) -> No
     assert trial.release == live.release
     assert desk.announcements.last["shadow"].share == 0
     assert {trial.release: "announced"} == desk.outcomes()
+
+
+def test_a_promotion_cut_short_is_guarded_like_any_other(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed when it was announced and nothing noted: it can be rolled back to what it has beaten."""
+    base = desk.put(WEAK)
+    desk.begin()
+    desk.contest.put_on_probation()
+    desk.learn(60)
+    desk.step()
+    trial = desk.on("shadow")
+    assert trial is not None
+    while desk.contest.move() is None:
+        desk.learn(16)
+    monkeypatch.setattr(desk.following, "is_ours", _killed)
+    with pytest.raises(InterruptedError):
+        desk.step()
+    desk.close()
+    desk.begin()
+    guard = desk.contest._guard
+
+    assert (guard.new.release, guard.old.release) == (trial.release, base)
+    assert guard.pairs.labels == 0
+    assert not desk.contest.on_probation
+
+
+def _killed(*_: object) -> None:
+    raise InterruptedError
+
+
+def test_what_is_announced_is_noted_before(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Killed between store and topic: what is in the store is known as ours, and goes when it is old."""
+    desk.put(WEAK)
+    desk.begin()
+    desk.learn(60)
+    monkeypatch.setattr(desk.publishing, "say", _killed)
+    with pytest.raises(InterruptedError):
+        desk.step()
+    (lost,) = desk.outcomes()
+    desk.close()
+    desk.begin()
+    desk.step()
+
+    assert lost in Store(desk.shared.store).releases()
+    assert lost in desk.database.candidates.made()
+    assert list(desk.outcomes().values()) == ["unannounced", "challenger"]
+
+
+def test_a_release_that_is_gone_is_not_gone_back_to(desk: Desk, tmp_path: Path) -> None:
+    """The one before the live one is damaged: the live one stays, bad as it is, and the trainer runs."""
+    good = desk.put(GOOD)
+    desk.begin()
+    bad = desk.put(WRONG)
+    desk.sees(bad)
+    desk.learn(40)
+    waiting = desk.contest.move()
+    desk.close()
+    (tmp_path / f"store/releases/{good}.json").write_text("{}")
+    desk.begin()
+    desk.step()
+    live = desk.on("live")
+
+    assert waiting is not None
+    assert waiting.kind == "restore"
+    assert live is not None
+    assert live.release == bad
 
 
 def test_a_challenger_that_cannot_be_loaded_is_dropped(desk: Desk, tmp_path: Path) -> None:

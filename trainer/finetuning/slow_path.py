@@ -87,8 +87,14 @@ class SlowPath:
         """Whether there is a fine-tuned encoder to make a candidate of."""
         return self._finished is not None and self._complete
 
-    def step(self, live: LiveRelease) -> None:
-        """Begin, go on or end, whichever it is time for."""
+    def step(self, live: LiveRelease, on_trial: LiveRelease | None = None) -> None:
+        """
+        Begin, go on or end, whichever it is time for.
+
+        Args:
+            live: What serves.
+            on_trial: What is tried beside it, if anything.
+        """
         if self._finished is None and time.monotonic() < self._look_at:
             return
         self._look_at = time.monotonic() + _LOOK_SECONDS
@@ -98,7 +104,7 @@ class SlowPath:
             self._another_encoder_is_live(live)
         elif self._folder.finished:
             try:
-                self._catch_up(live)
+                self._catch_up(live, on_trial)
             except RoomstreamError as error:
                 self._end("failed", str(error))
         else:
@@ -279,11 +285,14 @@ class SlowPath:
         if not goes_on:
             self._end("failed", "its process failed too often; its own log lines say why")
 
-    def _catch_up(self, live: LiveRelease) -> None:
+    def _catch_up(self, live: LiveRelease, on_trial: LiveRelease | None) -> None:
         """Encode what came meanwhile, twice as fast as it comes, while learning goes on."""
         if self._finished is None:
             self._process.kill()
             self._unsaved_seconds += self._process.taken()
+            if on_trial and self._is_ours(on_trial):  # killed before it noted the announcement
+                self._end("announced", f"release {on_trial.manifest.release} is on trial")
+                return
             self._finished = Finished(self._folder, self._releases, self._settings.threads)
         most = 2 * self._settings.max_batch
         self._complete = self._finished.encode_some(self._database, live, most)
@@ -293,13 +302,13 @@ class SlowPath:
             self._end("abandoned", "no listing is kept any more")
 
     def _another_encoder_is_live(self, live: LiveRelease) -> None:
-        ours = self._folder.finished and Blob.of(self._folder.result().encoder)
-        if (
-            ours == live.manifest.blobs[ENCODER]
-        ):  # it was announced, and killed before it noted that
+        if self._folder.finished and self._is_ours(live):  # killed before it noted the announcement
             self._end("announced", f"release {live.manifest.release} has the new encoder")
         else:
             self._end("abandoned", "another encoder is live")
+
+    def _is_ours(self, release: LiveRelease) -> bool:
+        return Blob.of(self._folder.result().encoder) == release.manifest.blobs[ENCODER]
 
     def _end(self, outcome: str, why: str) -> None:
         self._process.kill()

@@ -14,7 +14,7 @@ from artefacts.errors import ReleaseRefused, StoreError
 from artefacts.manifest import ENCODER, TOKENIZER, WEIGHTS, GateResult, LabelOffsets
 from artefacts.store import Store
 from roomstream.brokers import Broker
-from roomstream.live import live_announcement
+from roomstream.live import live_announcement, on_channels
 from runtime.settings import KafkaSettings, load
 from runtime.topics import create_topics
 from schemas.events import FineTuneRequest
@@ -98,6 +98,25 @@ def test_on_trial_the_learner_stays_with_the_live_encoder(shop: Shop) -> None:
     assert shop.ended("announced") == 1
     shop.learning.follow(made)
     assert shop.kept() != before
+
+
+def test_killed_when_its_trial_was_announced_it_is_tried_once(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is on trial has the encoder of the job in hand: the job is done."""
+    shop.begin()
+    shop.fine_tune()
+    with monkeypatch.context() as patch:
+        patch.setattr(shop.slow_path, "_end", _interrupted)
+        with pytest.raises(InterruptedError):
+            shop.slow_path.conclude(shop.live, shop.publishing, "shadow")
+    on_channel = on_channels(shop.kafka, shop.shared)["shadow"]
+    shop.restart()
+    shop.slow_path.step(shop.live, shop.releases.load(on_channel))
+
+    assert shop.ended("announced") == 1
+    assert not shop.slow_path.ready
+    assert not shop.folder.path.exists()
 
 
 def test_the_fast_path_goes_on_from_the_new_encoder(shop: Shop) -> None:
