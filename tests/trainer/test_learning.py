@@ -333,12 +333,15 @@ def test_stops_and_cuts_change_nothing(
 
 
 def test_another_encoder_encodes_and_fits_again(bench: Bench) -> None:
-    """Kept listings get new features, the learner is theirs, classes as common as in the stream."""
+    """Kept listings get new features, the learner is theirs; who watches hears that it gets on."""
+    heard: list[int] = []
+    bench.learning._gets_on = lambda: heard.append(len(heard))
     numbers = learned_numbers(30)
     bench.feed(*(labelled(n) for n in numbers), *(labelled(n) for n in learned_numbers(3, True)))
     prior = bench.learning.learner.prior()
     bench.live = bench.release(seed=1)
     bench.learning.follow(bench.live)
+    assert heard == [0]
     for held_out in (False, True):
         items = bench.database.kept.items(held_out)
         expected = [row.features for row in bench.live.encode(items.texts) if row is not None]
