@@ -48,7 +48,11 @@ class Model:
     @classmethod
     def made(cls, size: Size, folder: Path) -> "Model":
         """Make one in a folder that is empty."""
-        imported = import_base(str(saved(size, folder / "model")))
+        return cls.of(import_base(str(saved(size, folder / "model"))), folder)
+
+    @classmethod
+    def of(cls, imported: Imported, folder: Path) -> "Model":
+        """Publish one in a folder."""
         imported.publish(Store(f"file://{folder / 'store'}"))
         return cls(folder, imported)
 
@@ -128,6 +132,11 @@ class Stage:
             [*start, "--group", group, "--slot", f"{group}{number}", "--metrics-port", "0"]
             for number in range(processes)
         ]
+
+    def trainer(self, database: Path, port: int) -> list[str]:
+        """The command of a trainer that begins with nothing."""
+        start = [sys.executable, "-P", "-m", "roomstream", "trainer"]
+        return [*start, "--database", str(database), "--metrics-port", str(port)]
 
     @contextmanager
     def running(self, commands: Sequence[Sequence[str]]) -> Iterator[list[Process]]:

@@ -125,8 +125,7 @@ class Training:
     def advance(self) -> None:
         """Learn a mini-batch, and evaluate where it is time."""
         torch.manual_seed(self._seed * 1_000_003 + self.step)
-        rows = self._rows[self._drawn(self.step)]
-        self._losses.append(self._learn(rows))
+        self._losses.append(self._learn(self.drawn(self.step)))
         self._mean.update_parameters(self._model)
         self.step += 1
         if self.step % math.ceil(self._steps / EVALUATIONS) == 0 or self.step == self._steps:
@@ -181,14 +180,14 @@ class Training:
         self._optimizer.zero_grad()
         return float(loss.detach())
 
-    def _drawn(self, step: int) -> NDArray[np.int64]:
-        """Places of one mini-batch: of a pool drawn at random, those of similar length."""
+    def drawn(self, step: int) -> NDArray[np.int64]:
+        """The listings of one mini-batch: of a pool drawn at random, some of similar length."""
         pool, place = divmod(step, _POOL_BATCHES)
         chance = np.random.default_rng([self._seed, pool])
         drawn = chance.choice(len(self._rows), BATCH * _POOL_BATCHES, p=self._chances)
         lengths = np.array([len(self._listings.tokens[row]) for row in self._rows[drawn]])
         batches = drawn[np.argsort(lengths, kind="stable")].reshape(_POOL_BATCHES, BATCH)
-        batch: NDArray[np.int64] = batches[chance.permutation(_POOL_BATCHES)[place]]
+        batch: NDArray[np.int64] = self._rows[batches[chance.permutation(_POOL_BATCHES)[place]]]
         return batch
 
     def _evaluate(self) -> None:

@@ -109,7 +109,7 @@ def test_draws_follow_the_chances_and_leave_out_what_validates() -> None:
     """Of 200 batches every class has its share; held-out and validating listings are never drawn."""
     training = Training(tiny_encoder(), tiny_listings(), COUNTS, 200, 0)
     listings = tiny_listings()
-    drawn = np.concatenate([training._rows[training._drawn(step)] for step in range(200)])
+    drawn = np.concatenate([training.drawn(step) for step in range(200)])
     shares = np.bincount(listings.labels[drawn]) / len(drawn)
     roots = np.sqrt(COUNTS)
 
@@ -123,7 +123,7 @@ def test_batches_hold_texts_of_similar_length() -> None:
     training = tiny_training()
     tokens = tiny_listings().tokens
     lengths = [
-        [len(tokens[row]) for row in training._rows[training._drawn(step)]] for step in range(8)
+        [len(tokens[row]) for row in training.drawn(step)] for step in range(8)
     ]
 
     assert max(max(each) - min(each) for each in lengths) < max(map(max, lengths)) - min(
