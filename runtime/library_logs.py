@@ -42,6 +42,8 @@ def tame_library_logs(seconds: float = 10) -> None:
     once = OncePer(seconds)
     for handler in logging.getLogger().handlers:
         handler.addFilter(once)
+    # It warns of every step of a client over 0.1 s: the processor was busy, and nothing can be done.
+    logging.getLogger("kafka.net.selector").setLevel(logging.ERROR)
     threading.excepthook = _thread_ended
 
 
