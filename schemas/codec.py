@@ -173,11 +173,11 @@ def _in_utc(event: Event) -> Event:
     changes: dict[str, Any] = {}
     for name in event.__struct_fields__:
         value = getattr(event, name)
-        if isinstance(value, datetime):
+        if isinstance(value, datetime) and value.tzinfo is not UTC:
             changes[name] = _utc(value)
         elif isinstance(value, Event):
             changes[name] = _in_utc(value)
-    return msgspec.structs.replace(event, **changes)
+    return msgspec.structs.replace(event, **changes) if changes else event
 
 
 def _utc(time: datetime) -> datetime:

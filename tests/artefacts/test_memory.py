@@ -16,7 +16,7 @@ ENCODERS = 5
 
 
 def test_releases_that_follow_each_other_leave_nothing_behind(tmp_path: Path) -> None:
-    """A shortened soak: new heads, and encoders that were forgotten meanwhile, beside texts that differ."""
+    """A shortened soak: heads, encoders that were forgotten meanwhile, and texts that differ."""
     store = Store(f"file://{tmp_path / 'store'}")
     releases = [tiny_release(store, seed=seed, scale=12 + seed) for seed in range(ENCODERS)]
     cache, encoders = BlobCache(store, tmp_path / "cache"), Encoders(recent_texts=64)
