@@ -61,7 +61,7 @@ class Plan:
 
     def wants(self, stream: Stream, method: str, seed: int) -> bool:
         """Whether a method is run on a stream with a seed."""
-        return METHODS[method].is_for(stream) and (stream.name, method, seed) not in self.done
+        return METHODS[method].is_for(stream.name) and (stream.name, method, seed) not in self.done
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,15 @@
 """What one run found, and the mean and spread over seeds."""
 
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 
 from bench.learning.methods import Cost
 from bench.learning.scores import Scores
+from bench.learning.streams import NOISE_STREAM, SHUFFLED_STREAM
+
+Figure = Callable[[Scores], float | None]
 
 
 class Result(msgspec.Struct, frozen=True):
@@ -77,7 +80,11 @@ def of(results: Sequence[Result], stream: str, method: str) -> list[Result]:
 
 
 def paired(
-    results: Sequence[Result], ours: tuple[str, str], theirs: tuple[str, str], figure: str
+    results: Sequence[Result],
+    ours: tuple[str, str],
+    theirs: tuple[str, str],
+    figure: Figure,
+    of_theirs: Figure | None = None,
 ) -> Spread | None:
     """
     The difference of a score between two (stream, method), seed by seed.
@@ -86,11 +93,60 @@ def paired(
         results: All.
         ours: From it …
         theirs: … this is taken away.
-        figure: A field of `Scores`.
+        figure: Such as `accuracy`.
+        of_theirs: What is taken away, if it is another figure.
     """
-    by_seed = {each.seed: getattr(each.scores, figure) for each in of(results, *theirs)}
-    return Spread.of(
-        getattr(each.scores, figure) - by_seed[each.seed]
+    by_seed = {each.seed: (of_theirs or figure)(each.scores) for each in of(results, *theirs)}
+    pairs = [
+        (figure(each.scores), by_seed[each.seed])
         for each in of(results, *ours)
         if each.seed in by_seed
-    )
+    ]
+    return Spread.of(None if one is None or other is None else one - other for one, other in pairs)
+
+
+def accuracy(scores: Scores) -> float:
+    """At the end."""
+    return scores.accuracy
+
+
+def macro_f1(scores: Scores) -> float:
+    """At the end."""
+    return scores.macro_f1
+
+
+def on(part: str, phase: int = -1) -> Figure:
+    """Accuracy on a part of the test after a phase, the last unless another is named."""
+    return lambda scores: scores.by_part[phase].get(part)
+
+
+def recall_share(results: Sequence[Result], stream: str, label: str) -> Spread | None:
+    """
+    Our mean recall of a class as a share of the mean that joint fine-tuning has on the same seeds.
+
+    A class of which joint fine-tuning finds nothing counts as 1. The spread is that of the linearised
+    ratio (Cochran 1977, "Sampling Techniques", section 2.11).
+    """
+    joint = {each.seed: each.scores.recall[label] for each in of(results, stream, "joint")}
+    pairs = [
+        (each.scores.recall[label], joint[each.seed])
+        for each in of(results, stream, "ours")
+        if each.seed in joint
+    ]
+    if not pairs:
+        return None
+    ours, theirs = (statistics.fmean(figures) for figures in zip(*pairs, strict=True))
+    if not theirs:
+        return Spread(1.0, None)
+    share = ours / theirs
+    return Spread.of(share + (one - share * other) / theirs for one, other in pairs)
+
+
+def lost_by_noise(results: Sequence[Result], method: str) -> list[list[float]]:
+    """Accuracy at the end of each phase minus that of the same stream without noise, seed by seed."""
+    clean = {each.seed: each.scores.accuracies for each in of(results, SHUFFLED_STREAM, method)}
+    return [
+        [noisy - calm for noisy, calm in zip(each.scores.accuracies, clean[each.seed], strict=True)]
+        for each in of(results, NOISE_STREAM, method)
+        if each.seed in clean
+    ]

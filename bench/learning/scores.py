@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from statistics import fmean
 from typing import Any
 
 import msgspec
@@ -29,6 +30,7 @@ class Scores(msgspec.Struct, frozen=True):
         labels: How many labels had come at the end of each phase.
         accuracies: `accuracy` at the end of each phase.
         by_part: Accuracy by phase and part, asides included.
+        macro_f1_by_domain: At the end; empty in reports of before it was noted.
     """
 
     accuracy: float
@@ -40,6 +42,7 @@ class Scores(msgspec.Struct, frozen=True):
     labels: list[int]
     accuracies: list[float]
     by_part: list[dict[str, float]]
+    macro_f1_by_domain: dict[str, float] = {}
 
 
 def scores(stream: Stream, labels: Sequence[int], said: Sequence[Sequence[str]]) -> Scores:
@@ -61,27 +64,30 @@ def scores(stream: Stream, labels: Sequence[int], said: Sequence[Sequence[str]])
     ]
     final = [by_part[-1][part.name] for part in stream.parts]
     forgetting, transfer = _memory(stream, by_part)
+    accuracies = [fmean(by_domain(test, each, accuracy_score).values()) for each in said]
+    macro_f1 = by_domain(test, last, _macro_f1)
     return Scores(
-        accuracy=by_domain(test, last, accuracy_score),
-        macro_f1=by_domain(test, last, _macro_f1),
+        accuracy=accuracies[-1],
+        macro_f1=fmean(macro_f1.values()),
         average_accuracy=sum(final) / len(final),
         recall=recall(test, last),
         forgetting=forgetting,
         backward_transfer=transfer,
         labels=list(labels),
-        accuracies=[by_domain(test, answers, accuracy_score) for answers in said],
+        accuracies=accuracies,
         by_part=by_part,
+        macro_f1_by_domain=macro_f1,
     )
 
 
-def by_domain(test: Sequence[Row], said: Sequence[str], figure: Any) -> float:
-    """The mean over the domains of a figure of (truth, answers)."""
+def by_domain(test: Sequence[Row], said: Sequence[str], figure: Any) -> dict[str, float]:
+    """A figure of (truth, answers) by domain."""
     domains: dict[str, tuple[list[str], list[str]]] = {}
     for row, answer in zip(test, said, strict=True):
         truth, answers = domains.setdefault(row.domain, ([], []))
         truth.append(row.label)
         answers.append(answer)
-    return sum(float(figure(*pair)) for pair in domains.values()) / len(domains)
+    return {domain: float(figure(*pair)) for domain, pair in domains.items()}
 
 
 def recall(test: Sequence[Row], said: Sequence[str]) -> dict[str, float]:

@@ -9,7 +9,9 @@ from pathlib import Path
 from bench.learning.rows import Row, drawn, listings, tasks
 from schemas.errors import ConfigurationError
 
+CITIES_STREAM = "cities in turn"
 CITIES = ("nyc", "dublin", "madrid", "mexico_city")
+BURST_STREAM = "class burst"
 BURST = (("Entire home/apt", "Private room"), ("Shared room",), ("Hotel room",))
 SNAPSHOTS_OF = "madrid"
 DRIFT_STREAM = "sharp drift"
@@ -17,6 +19,7 @@ DRIFT = ("barcelona", "drift_masked_barcelona")
 AFTER_DRIFT = 1_000
 DECIDED = "new titles that tell"
 UNDECIDED_ROWS, UNDECIDED_SHARE = 20, 2 / 3
+SHUFFLED_STREAM, NOISE_STREAM = "shuffled", "noise"
 NOISY_ROWS = 1_000
 WRONG_SHARE = 0.3
 
@@ -120,7 +123,7 @@ def class_burst(cities: Stream) -> Stream:
     taught = [phase for phase in phases if phase.rows]
     group_of = {row.label: phase.name for phase in taught for row in phase.rows}
     test = [replace(row, part=group_of[row.label]) for row in cities.test if row.label in group_of]
-    return _stream("class burst", taught, test, cities.begin)
+    return _stream(BURST_STREAM, taught, test, cities.begin)
 
 
 def shuffled(cities: Stream, size: Size, seed: int) -> Stream:
@@ -134,7 +137,7 @@ def shuffled(cities: Stream, size: Size, seed: int) -> Stream:
         Phase("rest", rows[end:]),
     ]
     parts = [replace(part, since=0) for part in cities.parts]
-    return Stream("shuffled", phases, cities.test, parts, cities.begin)
+    return Stream(SHUFFLED_STREAM, phases, cities.test, parts, cities.begin)
 
 
 def noisy(clean: Stream, seed: int) -> Stream:
@@ -149,7 +152,7 @@ def noisy(clean: Stream, seed: int) -> Stream:
 
     before, noise, after = clean.phases
     wrong = Phase("30% wrong labels", [perhaps_wrong(row) for row in noise.rows])
-    return replace(clean, name="noise", phases=[before, wrong, after])
+    return replace(clean, name=NOISE_STREAM, phases=[before, wrong, after])
 
 
 def sharp_drift(data: Path, size: Size, seed: int) -> Stream:
@@ -210,7 +213,7 @@ def standard(data: Path, size: Size, seed: int) -> list[tuple[Stream, ...]]:
     fewer = in_turn("fewer", groups, replace(quarter, test=2 * size.test // 3), seed)
     mixed = shuffled(fewer, size, seed)
     return [
-        (in_turn("cities in turn", groups, size, seed),),
+        (in_turn(CITIES_STREAM, groups, size, seed),),
         (sharp_drift(data, half, seed),),
         (class_burst(fewer), mixed, noisy(mixed, seed)),
         (by_time(data, third, seed),),

@@ -1,42 +1,39 @@
-"""The page says what was found of a drift, and when it was seen."""
+"""The page says what was found, of a drift and of noise, and what was not run."""
 
 from bench.learning.report import page
 from bench.learning.results import Result
-from bench.learning.scores import Scores
-from bench.learning.streams import DECIDED, DRIFT, DRIFT_STREAM
+from bench.learning.streams import DECIDED, DRIFT, DRIFT_STREAM, NOISE_STREAM, SHUFFLED_STREAM
+from tests.bench.results import cells, result
 
 OLD, NEW = DRIFT
 
 
-def result(
+def drifted(
     method: str, by_part: list[dict[str, float]], alarms: list[int], seed: int = 0
 ) -> Result:
     """A run on the stream with a drift after 3,000 labels, judged after each of these."""
-    labels = [3_000, 4_000, 6_000][-len(by_part) :]
-    scores = Scores(
-        accuracy=0.8,
-        macro_f1=0.5,
-        average_accuracy=0.8,
-        recall={"Private room": 0.7},
-        forgetting=0.0,
-        backward_transfer=0.0,
-        labels=labels,
-        accuracies=[0.8] * len(labels),
+    judged = len(by_part)
+    return result(
+        DRIFT_STREAM,
+        method,
+        seed,
+        labels=[3_000, 4_000, 6_000][-judged:],
+        accuracies=[0.8] * judged,
         by_part=[{DECIDED: part[NEW] / 2, **part} for part in by_part],
+        phases=[OLD, f"{NEW}, first 1,000", NEW][-judged:],
+        announced=0 if method == "alone" else 3,
+        alarms=alarms,
     )
-    phases = [OLD, f"{NEW}, first 1,000", NEW][-len(by_part) :]
-    made = 0 if method == "alone" else 3
-    return Result(DRIFT_STREAM, method, seed, scores, phases, 5.0, 0.3, made, 1, alarms)
 
 
 def test_a_drift_is_told_by_its_alarms_and_by_both_kinds_of_titles() -> None:
     """The new ones against a model that learned nothing else, the old ones against what they were."""
     ours = [{OLD: 0.85, NEW: 0.4}, {OLD: 0.85, NEW: 0.79}, {OLD: 0.86, NEW: 0.8}]
     results = [
-        result("ours", ours, [3_048, 5_000]),
-        result("ours", ours, [], seed=1),
-        result("alone", [{OLD: 0.3, NEW: 0.8}], []),
-        result("alone", [{OLD: 0.3, NEW: 0.78}], [], seed=1),
+        drifted("ours", ours, [3_048, 5_000]),
+        drifted("ours", ours, [], seed=1),
+        drifted("alone", [{OLD: 0.3, NEW: 0.8}], []),
+        drifted("alone", [{OLD: 0.3, NEW: 0.78}], [], seed=1),
     ]
     text = page(results, [], {"seeds": 2}, {})
 
@@ -50,8 +47,34 @@ def test_a_drift_is_told_by_its_alarms_and_by_both_kinds_of_titles() -> None:
 
 def test_no_alarm_is_told_too() -> None:
     """A trainer that saw no drift says so."""
-    quiet = result(
+    quiet = drifted(
         "mixture", [{OLD: 0.8, NEW: 0.4}, {OLD: 0.8, NEW: 0.8}, {OLD: 0.8, NEW: 0.8}], []
     )
 
     assert "- mixture only: none\n" in page([quiet], [], {}, {})
+
+
+def test_noise_is_told_at_the_end_of_each_phase_and_at_its_worst() -> None:
+    """Seed by seed against the same stream without it."""
+    phases = ["first half", "30% wrong labels", "rest"]
+    results = [
+        *(result(SHUFFLED_STREAM, "mixture", seed, accuracies=[0.7, 0.8, 0.8]) for seed in (0, 1)),
+        result(NOISE_STREAM, "mixture", 0, accuracies=[0.7, 0.78, 0.81], phases=phases),
+        result(NOISE_STREAM, "mixture", 1, accuracies=[0.7, 0.8, 0.79], phases=phases),
+    ]
+    noise = page(results, [], {}, {}).partition("## Noise")[2].partition("| accuracy minus")[2]
+
+    assert noise.startswith(
+        " that without noise | after: first half | after: 30% wrong labels | after: rest | worst |"
+    )
+    assert cells(noise, "mixture only") == ["+0.0 ± 0.0", "-1.0 ± 1.4", "+0.0 ± 1.4", "-1.5 ± 0.7"]
+
+
+def test_rows_that_a_stream_does_not_have_are_named() -> None:
+    """With the reason."""
+    found = result(NOISE_STREAM, "mixture")
+    text = page([found], [], {}, {})
+
+    assert "joint fine-tuning + n-grams (a bound with wrong labels is none)" in text
+    assert "naive fine-tuning (in random order it is joint fine-tuning)" in text
+    assert "Not run" not in page([result("nyc → dublin", "mixture")], [], {}, {})

@@ -68,6 +68,7 @@ def test_macro_f1_is_over_the_classes_that_a_domain_has() -> None:
     of_p = (1 + 2 * 1 * 0.5 / 1.5) / 2
 
     assert found.macro_f1 == pytest.approx((of_p + 1) / 2)
+    assert found.macro_f1_by_domain == pytest.approx({"p": of_p, "q": 1})
 
 
 def test_a_spread_leaves_out_what_is_not_known() -> None:
