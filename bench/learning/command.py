@@ -24,7 +24,7 @@ from rich.console import Console
 from artefacts.store import write_atomically
 from bench.learning.job import LeftOut, Plan
 from bench.learning.pictures import draw
-from bench.learning.report import page
+from bench.learning.report import INSIDE_AIRBNB, page
 from bench.learning.results import Result
 from bench.learning.running import run_all
 from bench.learning.streams import Size
@@ -36,6 +36,9 @@ from trainer.sources import MINILM
 
 QUICK = 1 / 20
 """The share of the rows that --quick takes."""
+LISTINGS = Path("../shared/data/listings")
+_DECIDE = ("data", "stream", "csv", "seeds", "quick", "rows", "test", "methods", "model", "minutes")
+"""Arguments that decide what a run finds: one that has all their defaults is the standard run."""
 
 
 def arguments() -> argparse.Namespace:
@@ -46,11 +49,11 @@ def arguments() -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("--data", type=Path, default=Path("../shared/data/listings"), help="a folder of CSV files")
+    add("--data", type=Path, default=LISTINGS, help="a folder of CSV files")
     add("--stream", help="files of it in turn, such as nyc,dublin; else the standard streams")
     add("--csv", type=Path, help="a CSV with text,label,task,split instead; tasks come in turn")
     add("--seeds", type=int, default=3, help="how often everything is repeated (3)")
-    add("--quick", action="store_true", help="one seed and few rows: shows that it runs")
+    add("--quick", action="store_true", help="one seed, 1/20 of all rows: shows that it runs")
     add("--rows", type=int, default=Size.rows, help=f"of each city or task ({Size.rows:,})")
     add("--test", type=int, default=Size.test, help=f"test rows of each ({Size.test:,})")
     add("--methods", default=",".join(METHODS), help=f"some of {', '.join(METHODS)}")
@@ -60,7 +63,7 @@ def arguments() -> argparse.Namespace:
     add("--processes", type=int, default=cores, help=f"of one thread each ({cores})")
     add("--report", type=Path, help="write all figures to this file, as JSON")
     add("--go-on", action="store_true", help="take what --report has, and do what it left out")
-    add("--docs", type=Path, help="write the page and pictures here; a full run writes to docs/")
+    add("--docs", type=Path, help="write the page and pictures here; the standard run: docs/")
     kept = Path(tempfile.gettempdir()) / "roomstream-bench-learning"
     add("--kept", type=Path, default=kept, help="where tuned encoders are kept for the next run")
     given = parser.parse_args()
@@ -68,6 +71,8 @@ def arguments() -> argparse.Namespace:
         parser.error(f"--methods: there is no {', '.join(sorted(unknown))}")
     if given.go_on and not given.report:
         parser.error("--go-on: say with --report which file to go on from")
+    if all(getattr(given, name) == parser.get_default(name) for name in _DECIDE):
+        given.docs = given.docs or Path("docs")
     return given
 
 
@@ -118,15 +123,26 @@ def measure(given: argparse.Namespace) -> None:
             about["minutes"] = round(minutes + (time.time() - started) / 60, 1)
             if given.report:
                 _write(given.report, about, results, left_out)
-    part = given.quick or given.stream or given.csv or methods != tuple(METHODS)
-    docs = given.docs or (None if part else Path("docs"))
-    pictures = draw(results, docs / "learning") if docs else {}
-    text = page(
-        results, left_out, about, {name: f"learning/{file}" for name, file in pictures.items()}
-    )
-    if docs:
-        (docs / "learning.md").write_text(text)
+    pictures = draw(results, given.docs / "learning") if given.docs else {}
+    addresses = {name: f"learning/{file}" for name, file in pictures.items()}
+    text = page(results, left_out, about, addresses, _texts(given))
+    where = "Only the full standard run writes to docs/ by itself; --docs DIR writes this page too."
+    if given.docs:
+        (given.docs / "learning.md").write_text(text)
+        where = (
+            f"Written to {given.docs / 'learning.md'}, with pictures in {given.docs / 'learning'}."
+        )
     Console(soft_wrap=True, highlight=False).print(text, markup=False)
+    Console(stderr=True, soft_wrap=True, highlight=False).print(where, markup=False)
+
+
+def _texts(given: argparse.Namespace) -> str:
+    """What is classified, in a sentence or two."""
+    if given.csv:
+        return f"Texts of {given.csv.name}, task after task; its split says which are the test."
+    if given.data.resolve() == LISTINGS.resolve():
+        return INSIDE_AIRBNB
+    return f"Titles of {given.data}, title to room type; fold 0 is the test."
 
 
 def _write(

@@ -42,6 +42,7 @@ def run_all(plan: Plan, seeds: Sequence[int], processes: int) -> Iterator[Result
         for seed in seeds
         if plan.wants(stream, name, seed)
     ]
+    wanted = {(stream, seed) for stream, _, seed in runs}
     spawn = multiprocessing.get_context("spawn")
     with (
         spawn.Manager() as manager,
@@ -50,7 +51,9 @@ def run_all(plan: Plan, seeds: Sequence[int], processes: int) -> Iterator[Result
     ):
         news: Queue[News] = manager.Queue()
         futures = [
-            pool.submit(_work, plan, group, seed, news) for group, seed in jobs(len(streams), seeds)
+            pool.submit(_work, plan, group, seed, news)
+            for group, seed in jobs(len(streams), seeds)
+            if {(stream.name, seed) for stream in streams[group]} & wanted
         ]
         for each in _until_done(news, futures):
             view.show(each)
