@@ -1,5 +1,6 @@
 """The orders in which the benchmark teaches."""
 
+import csv
 from pathlib import Path
 
 import pytest
@@ -7,13 +8,18 @@ import pytest
 from bench.learning.rows import Row, listings, tasks
 from bench.learning.streams import (
     BURST,
+    CITIES,
+    DECIDED,
     WRONG_SHARE,
     Size,
+    by_time,
     class_burst,
     in_turn,
     noisy,
     of_tasks,
+    sharp_drift,
     shuffled,
+    standard,
     undecided,
 )
 from schemas.errors import ConfigurationError
@@ -28,6 +34,64 @@ def city(name: str, count: int = 600) -> list[Row]:
         Row(f"{name}-{n}", f"text {n}", LABELS[n % 4], name, name, tested=n % 5 == 0)
         for n in range(count)
     ]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Small files of every city; the titles of one are replaced, most by one that tells nothing."""
+    folder = tmp_path_factory.mktemp("listings")
+    for name in (*CITIES, "barcelona", "drift_masked_barcelona"):
+        with (folder / f"{name}.csv").open("w", newline="") as file:
+            rows = csv.writer(file)
+            rows.writerow(["listing_id", "city", "name", "room_type", "snapshot", "fold"])
+            for number in range(200):
+                title = (
+                    "a rental unit" if "masked" in name and number % 8 < 6 else f"title {number}"
+                )
+                snapshot = f"2026-0{number % 3 + 1}-01"
+                rows.writerow([number, name, title, LABELS[number % 4], snapshot, number % 5])
+    return folder
+
+
+def test_the_standard_streams_are_seven(data: Path) -> None:
+    """All but cities in turn have fewer rows; what belongs together has the same rows and test."""
+    groups = standard(data, Size(rows=120, test=30), 0)
+    fewer = groups[2]
+
+    assert [[stream.name for stream in group] for group in groups] == [
+        ["cities in turn"], ["sharp drift"], ["class burst", "shuffled", "noise"], ["time"],
+    ]  # fmt: skip
+    assert len(groups[0][0].rows) == 4 * 120
+    assert {len(stream.rows) for stream in fewer} == {4 * 30}
+    assert len({tuple(sorted(row.key for row in stream.rows)) for stream in fewer}) == 1
+    assert all(not row.tested for group in groups for stream in group for row in stream.rows)
+
+
+def test_snapshots_come_oldest_first(data: Path) -> None:
+    """Together they have as many rows as a city; each is a phase and a part."""
+    stream = by_time(data, Size(rows=90, test=60), 0)
+
+    assert [phase.name for phase in stream.phases] == ["2026-01-01", "2026-02-01", "2026-03-01"]
+    assert [len(phase.rows) for phase in stream.phases] == [30, 30, 30]
+    assert all(row.part == phase.name for phase in stream.phases for row in phase.rows)
+    assert [part.since for part in sorted(stream.parts, key=lambda part: part.name)] == [0, 1, 2]
+
+
+def test_a_sharp_drift_is_judged_soon_after_too(data: Path) -> None:
+    """The new titles come in two phases; those that tell something are looked at by themselves."""
+    stream = sharp_drift(data, Size(rows=1_500, test=40, share=0.1), 0)
+    before, soon, rest = stream.phases
+    (aside,) = stream.asides
+
+    assert [phase.name for phase in stream.phases] == [
+        "barcelona", "drift_masked_barcelona, first 1,000", "drift_masked_barcelona",
+    ]  # fmt: skip
+    assert {row.part for row in before.rows} == {"barcelona"}
+    assert (len(before.rows), len(soon.rows), len(rest.rows)) == (150, 100, 50)
+    assert {row.part for row in [*soon.rows, *rest.rows]} == {"drift_masked_barcelona"}
+    assert aside.name == DECIDED
+    assert 0 < len(aside.places) < 20
+    assert all(stream.test[place].text != "a rental unit" for place in aside.places)
 
 
 def test_cities_come_in_turn() -> None:
