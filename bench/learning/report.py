@@ -29,7 +29,8 @@ groups of classes, snapshots or tasks. *Forgetting* is the best accuracy on a pa
 phase minus that at the end, the mean over all parts but the last (Chaudhry et al. 2018); *backward
 transfer* is the accuracy at the end minus that right after the part was taught (Lopez-Paz & Ranzato
 2017). *Label to live* is the median time from a label's arrival to answers that know it, without
-waiting for other labels: for a fine-tune or a refit the whole of it. Encoding is part of both costs.
+waiting for other labels: for a fine-tune or a refit the whole of it. Behind a refused candidate a label
+waits on, while those after it are learned, until a release is live. Encoding is part of both costs.
 Tuning the first encoder is part of those of naive fine-tuning where that is its first phase, and of no
 other.
 """

@@ -23,7 +23,7 @@ class Result(msgspec.Struct, frozen=True):
         scores: How well it learned.
         phases: Names of the phases that it was judged after.
         cpu_seconds_per_1000_labels: Encoding included.
-        label_to_live_seconds: The median, without waiting for other labels.
+        label_to_live_seconds: The median, without waiting for other labels; None if nothing went live.
         announced: Releases made.
         refused: Candidates refused.
         alarms: How many labels had come at each drift alarm.
@@ -35,7 +35,7 @@ class Result(msgspec.Struct, frozen=True):
     scores: Scores
     phases: list[str]
     cpu_seconds_per_1000_labels: float
-    label_to_live_seconds: float
+    label_to_live_seconds: float | None
     announced: int
     refused: int
     alarms: list[int]
@@ -51,7 +51,7 @@ def result(
         scores,
         list(phases),
         1000 * cost.cpu_seconds / scores.labels[-1],
-        statistics.median(cost.waits),
+        statistics.median(cost.waits) if cost.waits else None,
         cost.announced,
         cost.refused,
         cost.alarms,

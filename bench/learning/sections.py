@@ -121,7 +121,7 @@ def _scores(results: Sequence[Result], stream: str) -> str:
 
 def _figures(found: Sequence[Result]) -> list[str]:
     scores = [each.scores for each in found]
-    seconds = fmean(each.label_to_live_seconds for each in found)
+    waits = Spread.of(each.label_to_live_seconds for each in found)
     made, refused = (fmean(getattr(each, it) for each in found) for it in ("announced", "refused"))
     return [
         points(Spread.of(each.accuracy for each in scores)),
@@ -129,7 +129,7 @@ def _figures(found: Sequence[Result]) -> list[str]:
         points(Spread.of(each.average_accuracy for each in scores)),
         points(Spread.of(each.forgetting for each in scores)),
         points(Spread.of(each.backward_transfer for each in scores)),
-        _seconds(seconds),
+        "never" if waits is None else _seconds(waits.mean),
         f"{fmean(each.cpu_seconds_per_1000_labels for each in found):.1f}",
         f"{made:.0f} ({refused:.0f})" if made or refused else "",
     ]

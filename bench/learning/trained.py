@@ -11,6 +11,7 @@ from artefacts.store import Store
 from bench.learning.bases import MAX_LENGTH
 from bench.learning.methods import Cost, Run, Watch
 from bench.learning.rows import Row
+from bench.learning.waits import Waits
 from roomstream.listings import Listing, labelled_event
 from runtime.records import Record
 from runtime.settings import SharedSettings, load
@@ -93,19 +94,20 @@ class Trained:
             self._drift, lambda: None, self._metrics, "ERROR",
         )  # fmt: skip
         self._fine_tunes = fine_tunes
-        self._offset = self._unreleased = self._fine_tuned_at = 0
+        self._offset = self._untried = self._fine_tuned_at = 0
         self.cost = Cost()
+        self._waits = Waits(self.cost.waits)
 
     def learn(self, rows: Sequence[Row]) -> None:
         """Feed a phase in mini-batches, with a candidate now and then, and one at its end."""
         for start in range(0, len(rows), MINI_BATCH):
             batch = rows[start : start + MINI_BATCH]
             last = start + MINI_BATCH >= len(rows)
+            before = self._live
             with Watch(self._run.bench.encoders) as watch:
                 self._step(batch, last)
             self.cost.cpu_seconds += watch.cpu_seconds
-            if not self._unreleased:
-                self.cost.waits.append(watch.wall_seconds)
+            self._waits.passed(watch.wall_seconds, over=self._live is not before)
             if self._fine_tunes and self._due():
                 self._fine_tuned_at = self._offset
                 self._fine_tune()
@@ -119,10 +121,11 @@ class Trained:
     def _step(self, batch: Sequence[Row], last: bool) -> None:
         self._learning.step([self._record(row, place) for place, row in enumerate(batch)])
         self._offset += len(batch)
-        self._unreleased += len(batch)
-        if (last or self._unreleased >= RELEASE_EVERY) and self._publishing.due(self._live):
+        self._untried += len(batch)
+        if (last or self._untried >= RELEASE_EVERY) and self._publishing.due(self._live):
+            self._waits.begin()
             self._live = self._publishing.run(self._learning.learner, self._live)
-            self._unreleased = 0
+            self._untried = 0
 
     def _watch(self, labelled: Encoded, said: Sequence[str | None], encoding: str) -> None:
         for place, (label, guess) in enumerate(zip(labelled, said, strict=True)):
@@ -140,7 +143,7 @@ class Trained:
 
     def _fine_tune(self) -> None:
         """Let the slow path fine-tune, encode again and make its candidate, and wait for it."""
-        spent = self._metric("finetune_cpu_seconds_total")
+        before, spent = self._live, self._metric("finetune_cpu_seconds_total")
         with Watch(self._run.bench.encoders) as watch:
             with self._database.transaction():
                 want(self._database, "it is time, or the stream has changed")
@@ -153,6 +156,7 @@ class Trained:
                     time.sleep(_LOOK_SECONDS)
         self.cost.cpu_seconds += watch.cpu_seconds
         self.cost.cpu_seconds += self._metric("finetune_cpu_seconds_total") - spent
+        self._waits.passed(watch.wall_seconds, over=self._live is not before)
 
     def _metric(self, name: str, **labels: str) -> float:
         registry = self._metrics.registry

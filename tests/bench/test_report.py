@@ -71,10 +71,11 @@ def test_noise_is_told_at_the_end_of_each_phase_and_at_its_worst() -> None:
 
 
 def test_rows_that_a_stream_does_not_have_are_named() -> None:
-    """With the reason."""
-    found = result(NOISE_STREAM, "mixture")
+    """With the reason; a release that never came has no time to it."""
+    found = result(NOISE_STREAM, "mixture", announced=0, label_to_live_seconds=None)
     text = page([found], [], {}, {})
 
     assert "joint fine-tuning + n-grams (a bound with wrong labels is none)" in text
     assert "naive fine-tuning (in random order it is joint fine-tuning)" in text
+    assert cells(text, "mixture only")[5] == "never"
     assert "Not run" not in page([result("nyc → dublin", "mixture")], [], {}, {})
