@@ -28,8 +28,8 @@ from bench.learning.streams import (
 
 _WORDS = """Of roomstream, which is *mixture + slow path*. Accuracy, macro-F1 and forgetting are in
 percentage points, differences taken seed by seed. A figure is the mean over seeds ± the standard
-deviation (without ± it is of one seed), and the verdict is of the mean. A class of which joint fine-
-tuning finds nothing counts as a share of 1; a drift that is not seen counts as all labels after it.
+deviation (without ± it is of one seed), and the verdict is of the mean. A class of which joint
+fine-tuning finds nothing counts as a share of 1; a drift that is not seen counts as all labels after it.
 """
 
 

@@ -14,6 +14,9 @@ test are in no training row."""
 _INTRODUCTION = """# What a stream of labels teaches, and what is forgotten
 
 Written by `make bench-learning`; do not edit. {texts}
+"""
+
+_HOW = """## How it was measured
 
 roomstream's rows run through the trainer's own code, fed by files: a tenth of the labels is held out to
 judge releases by, candidates pass its gates, and what answers is the release that is live. Everything
@@ -78,6 +81,7 @@ def page(
     parts = [
         _INTRODUCTION.format(texts=texts),
         asked(results),
+        _HOW,
         *(section(results, stream, pictures.get(stream)) for stream in streams),
         differences(results),
         f"Left out, since the time was over: {runs}.\n" if runs else "",
