@@ -18,8 +18,10 @@ from trainer.evaluation import (
     share_by,
 )
 
-GATES = ("enough_labels", "accuracy", "recall", "calibration", "baseline")
+GATES = ("enough_labels", "enough_held_out", "accuracy", "recall", "calibration", "baseline")
 POOLED = "classes with few listings"
+LEAST_HELD_OUT = 20
+"""Fewer listings prove nothing against a release that was trained elsewhere."""
 CHANCE = 0.05
 """How often chance alone may look as bad as what is held against a candidate."""
 
@@ -58,11 +60,11 @@ def judge_first(
     counts: Mapping[str, int], labels: Sequence[str], per_class: int, in_all: int
 ) -> list[GateResult]:
     """
-    Judge the first release that learned anything: there is none to compare it with.
+    Judge the first release of what was learned here: has it learned enough to be compared at all?
 
     Args:
         counts: Labels learned by class.
-        labels: The classes that the deployment began with.
+        labels: The classes of the live release, which the deployment began with.
         per_class: Enough labels of each of them …
         in_all: … or enough of all together.
     """
@@ -78,6 +80,17 @@ def judge_first(
             {"labels": total, "rarest_class": fewest},
         )
     ]
+
+
+def enough_held_out(items: int, least: int) -> GateResult:
+    """Whether so many hold-out listings can prove anything."""
+    return GateResult(
+        "enough_held_out",
+        items >= least,
+        f"{items} listings are held out, and the live release was trained on others than this trainer "
+        f"has learned: {least} are enough to prove a candidate",
+        {"items": items},
+    )
 
 
 def judge(
@@ -99,7 +112,7 @@ def judge(
     """
     if not len(truth):
         why = "no listing is held out yet: nothing speaks against the candidate"
-        return [GateResult(gate, True, why) for gate in GATES[1:]]
+        return [GateResult(gate, True, why) for gate in GATES[2:]]
     resamples = Bootstrap(truth)
     return [
         _accuracy(truth, candidate.right(truth), live.right(truth), bounds, resamples),

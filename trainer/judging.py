@@ -7,7 +7,7 @@ import msgspec
 
 from artefacts.classifier import Classifier
 from artefacts.graphs import Floats
-from artefacts.manifest import Figure, GateResult, Manifest, Quality
+from artefacts.manifest import Figure, GateResult, Lineage, Manifest, OffsetRange, Quality
 from artefacts.tokenisation import Tokens
 from trainer.baseline import Baseline
 from trainer.calibration import Calibration, calibrate, prior_correction, stream_shares
@@ -24,7 +24,7 @@ from trainer.evaluation import (
     mean,
     share_by,
 )
-from trainer.gate import Bounds, judge, judge_first
+from trainer.gate import LEAST_HELD_OUT, Bounds, enough_held_out, judge, judge_first
 from trainer.kept import Items
 from trainer.learners.base import Logits
 from trainer.live import LiveRelease
@@ -105,20 +105,38 @@ class Judging:
             Its manifest with its quality, and with the result of every gate.
         """
         answers = seen.answers(candidate)
-        if live.manifest.learner == "untrained":
-            results = judge_first(
-                candidate.manifest.lineage.labels_by_class,
-                live.manifest.labels,
-                self._settings.first_labels_per_class,
-                self._settings.first_labels,
-            )
-        else:
-            results = self._compare(answers, live, holdout)
+        lineage = candidate.manifest.lineage
+        untrained = live.manifest.learner == "untrained"
+        trained_elsewhere = not untrained and not _includes(lineage, live.manifest.lineage)
+        results: list[GateResult] = []
+        if untrained or trained_elsewhere:
+            results += self._enough(lineage, live, len(holdout.truth), trained_elsewhere)
+        if not untrained and all(result.passed for result in results):
+            noise_items = 0 if trained_elsewhere else self._settings.noise_items
+            results += self._compare(answers, live, holdout, noise_items)
         measured = quality(answers, holdout) if len(holdout.truth) else None
         self._tell(results, measured)
         return msgspec.structs.replace(candidate.manifest, evaluation=results, quality=measured)
 
-    def _compare(self, answers: Answers, live: LiveRelease, holdout: HeldOut) -> list[GateResult]:
+    def _enough(
+        self, lineage: Lineage, live: LiveRelease, held_out: int, trained_elsewhere: bool
+    ) -> list[GateResult]:
+        """Whether a first candidate has learned enough, and can be proved where there is a need to."""
+        settings = self._settings
+        results = judge_first(
+            lineage.labels_by_class,
+            live.manifest.labels,
+            settings.first_labels_per_class,
+            settings.first_labels,
+        )
+        if trained_elsewhere:
+            least = min(LEAST_HELD_OUT, settings.holdout_size)
+            results.append(enough_held_out(held_out, least))
+        return results
+
+    def _compare(
+        self, answers: Answers, live: LiveRelease, holdout: HeldOut, noise_items: int
+    ) -> list[GateResult]:
         settings = self._settings
         seen = self._database.seen()
         baseline = self._baseline.answers(
@@ -132,7 +150,7 @@ class Judging:
             settings.max_recall_loss,
             settings.max_calibration_loss,
             settings.min_recall_items,
-            settings.noise_items,
+            noise_items,
         )
         return judge(holdout.truth, answers, holdout.answers(live.classifier), baseline, bounds)
 
@@ -146,6 +164,24 @@ class Judging:
         if measured is not None:
             for figure in ("accuracy", "macro_f1", "log_loss", "calibration_error"):
                 metrics.quality.labels(figure).set(getattr(measured, figure))
+
+
+def _includes(ours: Lineage, theirs: Lineage) -> bool:
+    """
+    Whether one release learned from all that another one did.
+
+    An imported head learned from nothing that is on our topics, and a new database has yet to learn what
+    the live release did.
+    """
+    ranges = {(each.topic, each.partition): each for each in ours.ranges}
+
+    def learned(first: int, following: int, found: OffsetRange | None) -> bool:
+        return found is not None and found.first <= first and following <= found.next
+
+    return bool(theirs.ranges) and all(
+        learned(each.first, each.next, ranges.get((each.topic, each.partition)))
+        for each in theirs.ranges
+    )
 
 
 def quality(answers: Answers, holdout: HeldOut) -> Quality:

@@ -9,6 +9,7 @@ from roomstream.explaining.explanation import Change, ClassChange, Explanation, 
 NOTHING = "—"
 GATES = {
     "enough_labels": "enough labels",
+    "enough_held_out": "enough held out",
     "accuracy": "accuracy",
     "recall": "recall of every class",
     "calibration": "calibration",

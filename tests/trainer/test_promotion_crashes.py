@@ -20,7 +20,12 @@ from tests.releases import tiny_release
 from tests.trainer.labels import labelled
 from tests.trainer.process import Deployment
 
-ON_TRIAL = {"release_interval_seconds": 0, "promotion": "shadow", "promotion_margin": 0.05}
+ON_TRIAL = {
+    "release_interval_seconds": 0,
+    "promotion": "shadow",
+    "promotion_margin": 0.05,
+    "holdout_size": 2,  # a few labels prove the first candidate
+}
 KILLS = 3
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from artefacts.classifier import Classifier
-from artefacts.manifest import LabelOffsets
+from artefacts.manifest import LabelOffsets, decode_manifest
 from artefacts.store import Store
 from roomstream.brokers import Broker
 from roomstream.lineage import deleted_later
@@ -21,6 +21,7 @@ from schemas.events import ReleaseAnnouncement
 from tests.releases import ROOM_TYPES, tiny_release
 from tests.trainer.labels import deletion, labelled, learned_numbers, record, records
 from trainer.database import Database
+from trainer.gate import GATES
 from trainer.heads import linear_head
 from trainer.learners.base import Examples
 from trainer.learners.slda import StreamingLda
@@ -72,6 +73,11 @@ class Desk:
         )
         return self.releases.load(announcement)
 
+    def serve(self, scale: float) -> None:
+        """Begin with a head that was trained elsewhere, as an imported model's."""
+        self.live = self.base(self.shared.store, scale, learner="imported")
+        self.learning.follow(self.live)
+
     def desk(self) -> Publishing:
         """Publishing as after a start."""
         return Publishing(
@@ -102,6 +108,14 @@ def desk(embedded_broker: Broker, topic_prefix: str, tmp_path: Path) -> Iterator
     desk = Desk(kafka, topic_prefix, tmp_path)
     yield desk
     desk.database.__exit__()
+
+
+def failed(desk: Desk) -> set[str]:
+    """The gates that refuse a candidate made now."""
+    desk.publish()
+    (row,) = desk.database._rows("SELECT manifest FROM candidates ORDER BY release DESC LIMIT 1")
+    evaluation = decode_manifest(row[0]).evaluation
+    return {result.gate for result in evaluation if not result.passed}
 
 
 def files(folder: Path) -> set[Path]:
@@ -194,6 +208,56 @@ def test_the_second_release_passes_every_gate(desk: Desk) -> None:
             labels = {"gate": result.gate, "figure": name}
             assert value == figure("roomstream_trainer_gate_figure", labels)
     assert "TF-IDF" in evaluation[-1].why
+
+
+def test_a_head_that_was_trained_elsewhere_is_replaced_by_what_is_proved(desk: Desk) -> None:
+    """Few labels, or few of them held out, prove nothing against it, and people are told so."""
+    desk.settings = desk.settings.model_copy(update={"first_labels_per_class": 15})
+    desk.publishing = desk.desk()
+    desk.serve(scale=12)
+    base = desk.live
+    desk.learn(*learned_numbers(20))
+    few_labels = failed(desk)
+    desk.learn(*learned_numbers(100, start=1_000), *learned_numbers(19, held_out=True))
+    few_held_out = failed(desk)
+    desk.learn(*learned_numbers(1, held_out=True, start=1_000))
+    stayed = desk.live is base
+    evaluation = desk.publish().manifest.evaluation
+
+    assert few_labels == {"enough_labels", "enough_held_out"}
+    assert few_held_out == {"enough_held_out"}
+    assert stayed
+    assert [result.gate for result in evaluation] == list(GATES)
+
+
+def test_what_loses_two_listings_is_no_chance_against_a_head_trained_elsewhere(desk: Desk) -> None:
+    """Twenty of twenty are right; a candidate that was taught wrong labels of a class is not."""
+    desk.serve(scale=12)
+    hotels = [number for number in learned_numbers(160) if number % 4 == 3]
+    others = [number for number in learned_numbers(160) if number % 4 != 3]
+    held = [number for number in learned_numbers(100, held_out=True) if number % 4 != 3][:18]
+    rare = [number for number in learned_numbers(100, held_out=True) if number % 4 == 3][:2]
+    desk.learn(*others, *held, *rare)
+    desk.learn(*hotels, label="Shared room")
+
+    assert failed(desk) >= {"accuracy", "recall"}
+
+
+def test_a_new_database_proves_what_it_makes(desk: Desk, tmp_path: Path) -> None:
+    """Under a release that learned what it has not; once it has learned that too, it goes on."""
+    numbers, held = learned_numbers(60), learned_numbers(3, held_out=True)
+    desk.learn(*numbers, *held)
+    desk.publish()
+    desk.database.__exit__()
+    desk.database, desk._offset = Database(tmp_path / "new.sqlite"), 0
+    desk.choose("mixture")
+    desk.publishing = desk.desk()
+    desk.learn(*numbers[:40])
+    waiting = failed(desk)
+    desk.learn(*numbers[40:], *held)
+
+    assert waiting == {"enough_held_out"}
+    assert failed(desk) == set()
 
 
 def test_labels_that_reviewers_were_asked_for_are_no_sample(desk: Desk) -> None:
@@ -311,6 +375,8 @@ def test_what_a_learner_cannot_take_back_goes_with_the_next_fit(
     desk.learn(*learned_numbers(1, start=900))
     having = desk.publish().manifest.lineage
     manifest = tiny_release(desk.store, seed=3, scale=0)
+    manifest = msgspec.structs.replace(manifest, learner="untrained")
+    desk.store.publish(manifest)
     other = msgspec.structs.replace(
         desk.live.announcement, release=manifest.release, manifest_digest=manifest.digest()
     )

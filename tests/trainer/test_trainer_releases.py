@@ -72,7 +72,7 @@ def _refused(deployment: Deployment) -> float:
 
 def test_a_pinned_release_stays_until_it_is_unpinned(deployment: Deployment) -> None:
     """The trainer learns on and announces nothing; unpinned, it announces what it learned."""
-    base = deployment.base(scale=12)
+    base = deployment.base()
     deployment.ready(**QUICK)
     make_live(deployment.kafka, deployment.shared, base.release, "hold on", pinned=True)
     time.sleep(1)
@@ -113,7 +113,9 @@ def test_another_encoder_is_taken_up(deployment: Deployment) -> None:
     eventually(lambda: deployment.learned() == 60, "a release of the first encoder")
     other = deployment.base(scale=11, seed=1)
     eventually(lambda: bool(deployment.logs("encoding listings with the new encoder")), "taken up")
-    deployment.send(*(labelled(number) for number in learned_numbers(20, start=5_000)))
+    held = learned_numbers(20, held_out=True)
+    more = learned_numbers(20, start=5_000)
+    deployment.send(*(labelled(number) for number in [*held, *more]))
     eventually(lambda: deployment.learned() == 80, "a release of the other encoder")
     manifest = deployment.live_manifest()
 
