@@ -8,9 +8,8 @@ either all or nothing of it: nothing is learned twice and nothing is skipped.
 import contextlib
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 import msgspec
 
@@ -24,8 +23,9 @@ from trainer.kept import Kept
 from trainer.prequential import Prediction
 from trainer.suspects import Suspects
 from trainer.taught import Taught
+from trainer.watched import Watched
 
-VERSION = 3
+VERSION = 4
 
 _SCHEMA = """
 CREATE TABLE facts (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
@@ -114,16 +114,20 @@ CREATE TABLE candidates (
     manifest BLOB NOT NULL
 );
 CREATE TABLE drifts (number INTEGER PRIMARY KEY, event BLOB NOT NULL);
+CREATE TABLE watches (              -- who watches for the next drift
+    domain TEXT PRIMARY KEY,
+    heard INTEGER NOT NULL,         -- grows with every mini-batch that has labels of the domain
+    detectors BLOB NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE outcomes (             -- the last labels that they have seen, suspects among them
+    number INTEGER PRIMARY KEY,
+    domain TEXT NOT NULL,
+    label TEXT NOT NULL,
+    predicted TEXT NOT NULL,
+    labelled_at TEXT NOT NULL
+);
+CREATE INDEX outcomes_of_domain ON outcomes (domain, number);
 """
-
-
-class Outcome(NamedTuple):
-    """What was predicted for a label, of a listing of some domain."""
-
-    domain: str
-    label: str
-    predicted: str
-    labelled_at: datetime
 
 
 class Database:
@@ -138,6 +142,7 @@ class Database:
         candidates: Releases that were made.
         taught: What the learner can take back, and which deleted labels it had learned.
         suspects: Labels that are held back.
+        watched: What drift detection remembers.
 
     Raises:
         ConfigurationError: The file is of another version.
@@ -154,6 +159,7 @@ class Database:
         self.candidates = Candidates(self._rows)
         self.taught = Taught(self._rows)
         self.suspects = Suspects(self._rows)
+        self.watched = Watched(self._rows)
 
     def __enter__(self) -> Self:
         return self
@@ -364,18 +370,6 @@ class Database:
         self.kept.remove(listing_id)
         self._sql.execute("DELETE FROM suspects WHERE listing_id = ?", (listing_id,))
         self._sql.execute("UPDATE labels SET listing_id = NULL WHERE listing_id = ?", (listing_id,))
-
-    def outcomes(self, count: int) -> list[Outcome]:
-        """What was predicted for the last labels for which something was, oldest first."""
-        rows = self._rows(
-            "SELECT domain, label, predicted, labelled_at FROM labels WHERE predicted IS NOT NULL "
-            "ORDER BY seq DESC LIMIT ?",
-            count,
-        )
-        return [
-            Outcome(domain, label, predicted, datetime.fromisoformat(at))
-            for domain, label, predicted, at in reversed(rows)
-        ]
 
     def add_drift(self, number: int, event: bytes) -> None:
         """Keep that the stream has changed."""

@@ -1,37 +1,30 @@
 """
 Has the stream changed? Watches the prequential error of every domain.
 
-Two detectors of river: HDDM_W (Frías-Blanco et al. 2015, "Online and non-parametric drift detection
-methods based on Hoeffding's bounds") and Page-Hinkley (Page 1954, "Continuous inspection schemes").
-Neither knows anything that is not in the table of labels, so that a trainer that starts feeds them the
-last labels again and goes on as if it had never stopped.
+The detectors and what they have last seen are kept in the transaction of the labels, suspects among them,
+so that a trainer that starts goes on as if it had never stopped.
 """
 
-from collections import Counter, OrderedDict, deque
+from collections import Counter, OrderedDict
 from collections.abc import Sequence
 from datetime import datetime
 
 import msgspec
 import numpy as np
 import structlog
-from river.drift import PageHinkley
-from river.drift.binary import HDDMW
 
-from trainer.database import Database, Outcome
+from trainer.database import Database
+from trainer.detectors import Detectors
 from trainer.intake import Label
 from trainer.learners.base import Example
 from trainer.metrics import TrainerMetrics
+from trainer.watched import Outcome
 
 _log = structlog.get_logger(__name__)
 
 _HANDLED = "drift handled"
 _DOMAINS = 200
 _RECENT = 1_000
-_AGAIN = 10_000
-# Simulated: less than one false alarm in 10,000 labels up to an error of 45%; a rise from 15% to 50% is
-# seen within 75 labels, one to 40% within 103 in nine of ten cases.
-_CONFIDENCE, _WEIGHT = 1e-5, 0.02
-_RISE, _THRESHOLD, _LEAST = 0.07, 14.0, 30
 
 
 class DriftEvent(msgspec.Struct, frozen=True):
@@ -63,40 +56,21 @@ class DriftEvent(msgspec.Struct, frozen=True):
     label: int = 0
 
 
-class _Watch:
-    """The detectors of one domain, and its last labels."""
-
-    def __init__(self) -> None:
-        self._hddm = HDDMW(_CONFIDENCE, _CONFIDENCE, _WEIGHT)
-        self._page_hinkley = PageHinkley(_LEAST, _RISE, _THRESHOLD, alpha=1.0, mode="up")
-        self.last: deque[Outcome] = deque(maxlen=_RECENT)
-
-    def add(self, outcome: Outcome) -> str | None:
-        """Take in a label; the detector that sees a change by it."""
-        self.last.append(outcome)
-        wrong = int(outcome.label != outcome.predicted)
-        self._hddm.update(wrong)
-        self._page_hinkley.update(wrong)
-        if self._hddm.drift_detected:
-            return "HDDM_W"
-        return "Page-Hinkley" if self._page_hinkley.drift_detected else None
-
-
 class Drift:
     """
     All domains of one trainer; of very many, those that were heard of last.
 
     Args:
-        database: Has the labels and keeps the events.
+        database: Keeps what is remembered, and the events.
         metrics: Where events are counted.
     """
 
     def __init__(self, database: Database, metrics: TrainerMetrics) -> None:
         self._database = database
         self._metrics = metrics
-        self._watches: OrderedDict[str, _Watch] = OrderedDict()
-        for outcome in database.outcomes(_AGAIN):
-            self._add(outcome)
+        self._watches = OrderedDict(
+            (domain, Detectors.from_state(state)) for domain, state in database.watched.detectors()
+        )
         self._show()
 
     @property
@@ -121,28 +95,33 @@ class Drift:
             labelled: Labels, in the order in which they are kept.
             predicted: What was predicted for each; None where nothing was, which says nothing.
         """
+        heard = set()
         for (label, _), guess in zip(labelled, predicted, strict=True):
-            if guess is None:
-                continue
-            outcome = Outcome(label.domain, label.label, guess, label.labelled_at)
-            if found := self._add(outcome):
-                self._record(label.domain, *found)
+            if guess is not None:
+                self._add(Outcome(label.domain, label.label, guess, label.labelled_at))
+                heard.add(label.domain)
+        for domain, detectors in self._watches.items():
+            if domain in heard:
+                self._database.watched.keep(domain, detectors.state(), _RECENT)
 
-    def _add(self, outcome: Outcome) -> tuple[str, _Watch] | None:
+    def _add(self, outcome: Outcome) -> None:
         """Take in a label; where it shows a change, the domain is watched afresh from here on."""
-        watch = self._watches.setdefault(outcome.domain, _Watch())
-        self._watches.move_to_end(outcome.domain)
+        domain = outcome.domain
+        detectors = self._watches.setdefault(domain, Detectors())
+        self._watches.move_to_end(domain)
+        self._database.watched.add(outcome)
         if len(self._watches) > _DOMAINS:
-            self._watches.popitem(last=False)
-        detector = watch.add(outcome)
-        if detector is None:
-            return None
-        del self._watches[outcome.domain]
-        return detector, watch
+            self._drop(next(iter(self._watches)))
+        if found := detectors.add(outcome.wrong):
+            self._record(domain, found, self._database.watched.last(domain, _RECENT))
+            self._drop(domain)
 
-    def _record(self, domain: str, detector: str, watch: _Watch) -> None:
-        last = list(watch.last)
-        cut = change_point([outcome.label != outcome.predicted for outcome in last])
+    def _drop(self, domain: str) -> None:
+        del self._watches[domain]
+        self._database.watched.drop(domain)
+
+    def _record(self, domain: str, detector: str, last: Sequence[Outcome]) -> None:
+        cut = change_point([outcome.wrong for outcome in last])
         before, after = last[:cut], last[cut:]
         event = DriftEvent(
             number=self._database.drifts() + 1,
@@ -199,7 +178,7 @@ def _log_likelihood(errors: np.ndarray, sizes: np.ndarray) -> np.ndarray:
 
 
 def _error(outcomes: Sequence[Outcome]) -> float:
-    return sum(outcome.label != outcome.predicted for outcome in outcomes) / len(outcomes)
+    return sum(outcome.wrong for outcome in outcomes) / len(outcomes)
 
 
 def _shares(outcomes: Sequence[Outcome]) -> dict[str, float]:
