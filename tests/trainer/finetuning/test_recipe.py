@@ -169,18 +169,20 @@ def test_overfitting_is_two_evaluations_apart(
 
 def test_overfitting_stops_and_keeps_the_best_weights() -> None:
     """On labels that mean nothing the run ends early with the weights of its best evaluation."""
-    training = tiny_training(steps=30)
-    while not training.curve:
+    listings = tiny_listings()
+    labels = np.where(
+        listings.labels >= 0, np.random.default_rng(2).integers(0, 4, len(listings.ids)), -1
+    )
+    meaningless = replace(listings, labels=labels, stored=np.full_like(listings.stored, nan))
+    training = Training(tiny_encoder(), meaningless, [30] * 4, 300, 1)
+    while not training.stopped:
         training.advance()
-    kept = {name: value.clone() for name, value in training._best.items()}
-    first = training.curve[0]
-    training.curve += [
-        Losses(6, first.training - 1, first.validation + 1),
-        Losses(9, first.training - 2, first.validation + 2),
-    ]
+        if training.best_step == training.step:
+            kept = {name: each.clone() for name, each in training._mean.module.state_dict().items()}
+    best = min(training.curve, key=lambda each: each.validation)
 
     assert training.stopped == "overfitting"
-    assert training.best_step == first.step
+    assert training.best_step == best.step < training.step < 300
     assert _equal(
         training.best().state_dict(),
         {n.removeprefix("encoder."): v for n, v in kept.items() if n.startswith("encoder.")},
