@@ -18,8 +18,17 @@ from trainer.evaluation import (
     share_by,
 )
 
-GATES = ("enough_labels", "enough_held_out", "accuracy", "recall", "calibration", "baseline")
+GATES = (
+    "enough_labels",
+    "enough_held_out",
+    "accuracy",
+    "recall",
+    "calibration",
+    "baseline",
+    "erosion",
+)
 POOLED = "classes with few listings"
+ALL = "all classes"
 LEAST_HELD_OUT = 20
 """Fewer listings prove nothing against a release that was trained elsewhere."""
 CHANCE = 0.05
@@ -112,7 +121,7 @@ def judge(
     """
     if not len(truth):
         why = "no listing is held out yet: nothing speaks against the candidate"
-        return [GateResult(gate, True, why) for gate in GATES[2:]]
+        return [GateResult(gate, True, why) for gate in GATES[2:6]]
     resamples = Bootstrap(truth)
     return [
         _accuracy(truth, candidate.right(truth), live.right(truth), bounds, resamples),
@@ -120,6 +129,51 @@ def judge(
         _calibration(truth, candidate, live, bounds, resamples),
         _baseline(truth, candidate, live, baseline, bounds, resamples),
     ]
+
+
+def judge_erosion(
+    truth: Truth, candidate: Answers, live: Answers, proved: Answers, bounds: Bounds
+) -> GateResult:
+    """
+    Compare a candidate with an older release as well, lest many losses that pass for chance add up.
+
+    An older release differs in more answers, so that chance makes the difference larger. Hence a loss
+    counts only where it is beyond the bound with 95% confidence, and where the candidate loses against
+    the live release too: one that does not is no worse than what serves already.
+
+    Args:
+        truth: What the listings are.
+        candidate: What the candidate says of them.
+        live: What the live release says of them.
+        proved: What the last release that labels have proved says of them.
+        bounds: How much worse the candidate may be.
+    """
+    resamples, labels = Bootstrap(truth), np.array(truth.labels)
+    right = candidate.right(truth).astype(float)
+    gained, of_late = right - proved.right(truth), right - live.right(truth)
+    groups = {ALL: np.ones(len(truth), bool)}
+    groups |= {label: labels == label for label in proved.classes if label in truth.labels}
+
+    def eroded(group: str) -> bool:
+        members = groups[group]
+        bound = bounds.max_accuracy_loss if group == ALL else bounds.max_recall_loss
+        highest = np.quantile(resamples.means((gained + bound) * members), 1 - CHANCE)
+        return bool(highest < 0 and mean(of_late * members, truth) < 0)
+
+    lost = {
+        group: -float(np.average(gained, weights=truth.weights * members))
+        for group, members in groups.items()
+    }
+    beyond = [group for group in groups if eroded(group)]
+    worst = max(beyond or lost, key=lost.__getitem__)
+    return GateResult(
+        "erosion",
+        not beyond,
+        f"against the last release that labels have proved, {', '.join(beyond) or worst} loses "
+        f"{lost[worst]:.1%}; with 95% confidence {bounds.max_accuracy_loss:.1%} of all and "
+        f"{bounds.max_recall_loss:.1%} of a class may be lost by and by",
+        {f"lost: {group}": loss for group, loss in lost.items()},
+    )
 
 
 def _accuracy(

@@ -24,12 +24,20 @@ from trainer.evaluation import (
     mean,
     share_by,
 )
-from trainer.gate import LEAST_HELD_OUT, Bounds, enough_held_out, judge, judge_first
+from trainer.gate import (
+    LEAST_HELD_OUT,
+    Bounds,
+    enough_held_out,
+    judge,
+    judge_erosion,
+    judge_first,
+)
 from trainer.kept import Items
 from trainer.learners.base import Logits
-from trainer.live import LiveRelease
+from trainer.live import LiveRelease, Releases
 from trainer.metrics import TrainerMetrics
 from trainer.prequential import DOMAINS
+from trainer.proved import Proved
 from trainer.settings import TrainerSettings
 
 
@@ -64,17 +72,23 @@ class Judging:
 
     Args:
         database: Holds the hold-out, and what the baseline is fitted to.
+        releases: Loads what else a candidate is compared with.
         settings: What a candidate must show.
         metrics: Where its figures are told.
     """
 
     def __init__(
-        self, database: Database, settings: TrainerSettings, metrics: TrainerMetrics
+        self,
+        database: Database,
+        releases: Releases,
+        settings: TrainerSettings,
+        metrics: TrainerMetrics,
     ) -> None:
         self._database = database
         self._settings = settings
         self._metrics = metrics
         self._baseline = Baseline(database)
+        self._proved = Proved(database, releases)
 
     def holdout(self, live: LiveRelease) -> HeldOut:
         """The hold-out as it is now; its features are those of the live release's encoder."""
@@ -152,7 +166,13 @@ class Judging:
             settings.min_recall_items,
             noise_items,
         )
-        return judge(holdout.truth, answers, holdout.answers(live.classifier), baseline, bounds)
+        of_live = holdout.answers(live.classifier)
+        results = judge(holdout.truth, answers, of_live, baseline, bounds)
+        proved = self._proved.beside(live)
+        if proved and len(holdout.truth):
+            of_proved = holdout.answers(proved.classifier)
+            results.append(judge_erosion(holdout.truth, answers, of_live, of_proved, bounds))
+        return results
 
     def _tell(self, results: Sequence[GateResult], measured: Quality | None) -> None:
         metrics = self._metrics

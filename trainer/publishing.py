@@ -87,7 +87,7 @@ class Publishing:
         self._releases = releases
         self._metrics = metrics
         self._epoch = epoch
-        self._judging = Judging(database, settings, metrics)
+        self._judging = Judging(database, releases, settings, metrics)
         self._store = Store(shared.store)
         self._judged_seq = database.candidates.last_seq_announced()
         self._judged_deletions = 0

@@ -14,6 +14,7 @@ GATES = {
     "recall": "recall of every class",
     "calibration": "calibration",
     "baseline": "against TF-IDF",
+    "erosion": "against the last proved",
 }
 ORIGINS = {"held out": "never learned", "learned": "in the replay buffer", "made up": "made up"}
 

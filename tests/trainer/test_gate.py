@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from artefacts.manifest import GateResult
 from trainer.evaluation import Answers, Truth
-from trainer.gate import POOLED, Bounds, judge, judge_first
+from trainer.gate import POOLED, Bounds, judge, judge_erosion, judge_first
 
 BOUNDS = Bounds(
     max_accuracy_loss=0.01,
@@ -233,6 +233,71 @@ def test_a_dropped_class_is_refused_for_recall_alone_where_others_gain() -> None
     candidate = [label if label != "Hotel room" else "Private room" for label in ROOM_TRUTH]
 
     assert failed(judged(ROOM_TRUTH, candidate, sure(drawn(signal=2).said))) == {"recall"}
+
+
+def losing(count: int, label: str) -> Answers:
+    """All of the listings of `ROOM_TRUTH` right but so many of one class."""
+    said = list(ROOM_TRUTH)
+    for row in [row for row, truth in enumerate(ROOM_TRUTH) if truth == label][:count]:
+        said[row] = ROOMS[0] if label != ROOMS[0] else ROOMS[1]
+    return sure(said)
+
+
+@pytest.mark.parametrize(
+    ("candidate", "live", "passes"),
+    [
+        (1, 0, True),  # a loss that may be chance
+        (5, 4, True),
+        (7, 6, False),  # six losses later
+        (7, 7, True),  # no worse than what serves already
+        (7, 8, True),
+    ],
+)
+def test_losses_of_a_class_do_not_add_up(candidate: int, live: int, passes: bool) -> None:
+    """One of 48 hotel rooms at a time passes every gate; in all they are too many."""
+    truth, proved = Truth.of(ROOM_TRUTH), losing(0, "Hotel room")
+    ours, theirs = losing(candidate, "Hotel room"), losing(live, "Hotel room")
+    result = judge_erosion(truth, ours, theirs, proved, BOUNDS)
+
+    assert failed(judged(ROOM_TRUTH, ours, theirs)) == set()
+    assert result.passed == passes
+    assert result.figures["lost: Hotel room"] == pytest.approx(
+        candidate / ROOM_TRUTH.count("Hotel room")
+    )
+
+
+def test_losses_of_all_do_not_add_up() -> None:
+    """Three of a thousand at a time pass every gate, twenty are more than one per cent."""
+    truth, proved = Truth.of(ROOM_TRUTH), losing(0, ROOMS[0])
+    steps = [(losing(3 * step + 3, ROOMS[0]), losing(3 * step, ROOMS[0])) for step in range(8)]
+    results = [judge_erosion(truth, *step, proved, BOUNDS) for step in steps]
+
+    assert all(failed(judged(ROOM_TRUTH, *step)) == set() for step in steps)
+    assert [result.passed for result in results] == [True] * 5 + [False] * 3
+    assert "all classes loses" in results[-1].why
+
+
+def test_chance_alone_is_no_erosion() -> None:
+    """Three releases are as good and differ on every fifth listing: one in fifty is refused."""
+    chance, truth = np.random.default_rng(5), Truth.of(ROOM_TRUTH)
+
+    def flipped() -> Answers:
+        wrong = chance.random(len(ROOM_TRUTH)) < 0.1
+        return sure(
+            ["none" if each else label for each, label in zip(wrong, ROOM_TRUTH, strict=True)]
+        )
+
+    results = [judge_erosion(truth, flipped(), flipped(), flipped(), BOUNDS) for _ in range(100)]
+
+    assert sum(not result.passed for result in results) <= 2
+
+
+def test_a_class_that_the_older_release_did_not_know_is_not_lost() -> None:
+    """What it says of the other classes is compared."""
+    proved = sure(["Private room"] * len(ROOM_TRUTH))
+    result = judge_erosion(Truth.of(ROOM_TRUTH), drawn(), drawn(), proved, BOUNDS)
+
+    assert result.figures.keys() == {"lost: all classes", "lost: Private room"}
 
 
 def test_an_overfitted_candidate_is_refused_for_calibration() -> None:
