@@ -47,6 +47,19 @@ def recorded_candidate(path: Path, release: str) -> Manifest | None:
     return decode_manifest(rows[0][0]) if rows else None
 
 
+def refused_candidates(path: Path) -> list[Manifest]:
+    """
+    The candidates that failed their gates, oldest first.
+
+    Raises:
+        ConfigurationError: The file is of another version.
+        TryAgain: The file cannot be read.
+        RoomstreamError: It is damaged.
+    """
+    rows = _rows(path, "SELECT manifest FROM candidates WHERE outcome = 'refused' ORDER BY release")
+    return [decode_manifest(row[0]) for row in rows]
+
+
 def _rows(path: Path, query: str, *values: str) -> list[tuple[Any, ...]]:
     with translated(path), closing(sqlite3.connect(_address(path), uri=True)) as sql:
         (found,) = sql.execute("PRAGMA user_version").fetchone()

@@ -28,8 +28,23 @@ Why = Annotated[str | None, typer.Option(max=1_000, help="The reason, for those 
 
 @app.command("list")
 @with_settings(KafkaSettings, SharedSettings)
-def show_all(kafka: KafkaSettings, shared: SharedSettings, as_json: Json = False) -> None:
+def show_all(
+    kafka: KafkaSettings,
+    shared: SharedSettings,
+    refused: Annotated[
+        bool,
+        typer.Option(
+            "--refused",
+            help="List the last candidates that failed their gates instead. The trainer's database has "
+            "them (TRAINER_DATABASE), so run this on its machine.",
+        ),
+    ] = False,
+    as_json: Json = False,
+) -> None:
     """List the releases of the store, oldest first, and mark what is live or on trial."""
+    if refused:
+        _show_refused(as_json)
+        return
     serving = on_channels(kafka, shared)
     store = Store(shared.store)
     manifests = [store.manifest(release) for release in store.releases()]
@@ -197,6 +212,32 @@ def verify(
         print_json([{"release": name, "fault": fault} for name, fault in faults.items()])
     if any(faults.values()):
         raise typer.Exit(ExitCode.RELEASE)
+
+
+def _show_refused(as_json: bool) -> None:
+    from roomstream.explaining.comparing import refused
+
+    manifests = refused()
+    if as_json:
+        print_json([_facts(manifest, {}) for manifest in manifests])
+        return
+    print_table(
+        ("candidate", "learner", "labels", "gates passed", "refused by"),
+        [
+            (
+                manifest.release,
+                manifest.learner,
+                f"{sum(manifest.lineage.labels_by_class.values()):,}",
+                _gates(manifest),
+                ", ".join(result.gate for result in manifest.evaluation if not result.passed),
+            )
+            for manifest in manifests
+        ],
+    )
+    if manifests:
+        out.print("'roomstream releases show ID' says why.")
+    else:
+        out.print("No candidate was refused.")
 
 
 def _end_trial(

@@ -13,7 +13,7 @@ from roomstream.explaining.answering import Known, changed_answers, made_up_list
 from roomstream.explaining.examples import Examples
 from roomstream.explaining.explanation import Explanation, explain
 from runtime.settings import load
-from schemas.errors import RoomstreamError
+from schemas.errors import ConfigurationError, RoomstreamError
 from trainer.settings import TrainerSettings
 
 
@@ -32,6 +32,26 @@ def found(release: str, store: Store) -> Manifest:
         if recorded is None:
             raise
         return recorded
+
+
+def refused() -> list[Manifest]:
+    """
+    The candidates that failed their gates, oldest first, as the trainer of this machine recorded them.
+
+    Raises:
+        ConfigurationError: No trainer was here, or its database is of another version.
+        TryAgain: It cannot be read.
+        RoomstreamError: It is damaged.
+    """
+    from trainer.database_reading import refused_candidates
+
+    database = load(TrainerSettings).database
+    if not database.is_file():
+        raise ConfigurationError(
+            f"There is no trainer's database {database}. Run this on the trainer's machine, and name the "
+            "file with TRAINER_DATABASE."
+        )
+    return refused_candidates(database)
 
 
 def explained(manifest: Manifest, store: Store, cache: Path, examples: int) -> Explanation:

@@ -10,7 +10,7 @@ from artefacts.manifest import GateResult
 from schemas.errors import ConfigurationError, RoomstreamError
 from tests.trainer.bench import Bench
 from tests.trainer.labels import labelled, learned_numbers
-from trainer.database_reading import kept_listings, recorded_candidate
+from trainer.database_reading import kept_listings, recorded_candidate, refused_candidates
 
 NUMBERS = [*learned_numbers(4), *learned_numbers(2, held_out=True)]
 
@@ -56,10 +56,12 @@ def test_a_refused_candidate_can_be_looked_up(bench: Bench) -> None:
     refused = msgspec.structs.replace(bench.live.manifest, release="refused", evaluation=[gate])
     with bench.database.transaction():
         bench.database.candidates.add(refused, "refused", 1)
+        bench.database.candidates.add(bench.live.manifest, "announced", 1)
     path = bench.folder / "trainer.sqlite"
 
     assert recorded_candidate(path, "refused") == refused
     assert recorded_candidate(path, "never") is None
+    assert refused_candidates(path) == [refused]
     bench.close()
 
 

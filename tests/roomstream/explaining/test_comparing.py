@@ -4,13 +4,16 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from typer.testing import CliRunner
 
 from artefacts.errors import ReleaseMissing
-from artefacts.manifest import HEAD, Blob, Manifest
+from artefacts.manifest import HEAD, Blob, GateResult, Manifest
 from artefacts.store import Store
+from roomstream.cli import app
 from roomstream.explaining.comparing import explained, found
 from roomstream.explaining.examples import Examples
 from roomstream.explaining.words import sentences
+from schemas.errors import ConfigurationError
 from tests.roomstream.explaining.pairs import pair
 from tests.trainer.bench import Bench
 from tests.trainer.labels import labelled
@@ -119,6 +122,29 @@ def test_a_refused_candidate_is_explained_where_its_trainer_is(
     assert manifest == refused
     assert "It failed 1 of 2 gates: recall of every class. The trainer did not announce it." in said
     assert "No examples of changed answers: its parts are not in this store." in said
+
+
+def test_refused_candidates_are_listed_where_their_trainer_is(
+    machine: Machine, tmp_path: Path
+) -> None:
+    """With the gates that refused them; elsewhere it is said where to ask."""
+    command = ["releases", "list", "--refused"]
+    elsewhere = CliRunner().invoke(app, command)
+    failed = GateResult("recall", False, "Hotel room loses 40.0%")
+    refused = msgspec.structs.replace(machine.release, release="refused", evaluation=[failed])
+    with Database(tmp_path / "trainer.sqlite") as database, database.transaction():
+        database.candidates.add(refused, "refused", 1)
+        database.candidates.add(machine.release, "announced", 1)
+    listed = CliRunner().invoke(app, [*command, "--json"])
+    shown = CliRunner().invoke(app, command)
+    (facts,) = msgspec.json.decode(listed.stdout)
+
+    assert isinstance(elsewhere.exception, ConfigurationError)
+    assert "TRAINER_DATABASE" in str(elsewhere.exception)
+    assert (facts["release"], facts["live"]) == ("refused", False)
+    assert [gate["gate"] for gate in facts["evaluation"]] == ["recall"]
+    assert "0 of 1" in shown.stdout
+    assert "releases show ID" in shown.stdout
 
 
 def test_nobody_has_to_wait_for_examples(machine: Machine) -> None:
