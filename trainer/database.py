@@ -380,6 +380,13 @@ class Database:
         ((count,),) = self._rows("SELECT count(*) FROM drifts")
         return int(count)
 
+    def drift_after(self, number: int) -> bytes | None:
+        """The first change of the stream after so many."""
+        rows = self._rows(
+            "SELECT event FROM drifts WHERE number > ? ORDER BY number LIMIT 1", number
+        )
+        return bytes(rows[0][0]) if rows else None
+
     def last_drift(self) -> bytes | None:
         """The last change of the stream."""
         rows = self._rows("SELECT event FROM drifts ORDER BY number DESC LIMIT 1")

@@ -75,14 +75,14 @@ class Drift:
 
     @property
     def pending(self) -> DriftEvent | None:
-        """The last change that nothing was done about yet."""
+        """The first change that nothing was done about yet: more of them do not put it off."""
         handled = int(self._database.fact(_HANDLED) or b"0")
-        event = last_change(self._database)
-        return event if event and event.number > handled else None
+        event = self._database.drift_after(handled)
+        return msgspec.json.decode(event, type=DriftEvent) if event else None
 
-    def handle(self, event: DriftEvent) -> None:
-        """Note that something is done about a change and those before it; within a transaction."""
-        self._database.remember(_HANDLED, str(event.number).encode())
+    def handle(self) -> None:
+        """Note that something is done about all changes so far; within a transaction."""
+        self._database.remember(_HANDLED, str(self._database.drifts()).encode())
         self._show()
 
     def observe(

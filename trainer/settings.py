@@ -204,7 +204,8 @@ class TrainerSettings(Settings):
         int,
         Field(
             ge=0,
-            description="When the stream has changed, fine-tuning waits for so many labels more.",
+            description="When the stream has changed, fine-tuning waits for so many labels more. Further "
+            "changes meanwhile do not put it off.",
         ),
     ] = 500
     finetune_every_seconds: Annotated[

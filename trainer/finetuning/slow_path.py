@@ -206,7 +206,7 @@ class SlowPath:
         with self._database.transaction():
             want(self._database, "")
             if drift:
-                self._drift.handle(drift)
+                self._drift.handle()
             self._keep(
                 msgspec.structs.replace(
                     self._memory,
