@@ -25,7 +25,9 @@ _READ_SECONDS = 30
 def finetune(
     kafka: KafkaSettings,
     shared: SharedSettings,
-    now: Annotated[bool, typer.Option("--now", help="Ask the trainer to begin now.")] = False,
+    now: Annotated[
+        bool, typer.Option("--now", help="Ask the trainer to begin as soon as it can.")
+    ] = False,
     why: Annotated[
         str, typer.Option(max=500, help="The reason, for those who ask later.")
     ] = "an operator asked",
@@ -36,6 +38,10 @@ def finetune(
 
     The trainer does it by itself too, after --finetune-every-labels labels. Where it stands meanwhile is
     in its log and metrics (roomstream_trainer_finetune_step).
+
+    With --now it begins within seconds if it runs. It waits while it is at one already, while the live
+    release is pinned, and while no processor time is left (--finetune-cpu-seconds a day; 0: for ever).
+    Without weights in the live release, or with too few listings kept, only a log line comes of it.
     """
     if now:
         _ask(kafka, shared, why, as_json)
@@ -51,8 +57,9 @@ def _ask(kafka: KafkaSettings, shared: SharedSettings, why: str, as_json: bool) 
     tell(
         as_json,
         msgspec.to_builtins(request),
-        "The trainer is asked to fine-tune its encoder. If it runs, is not at it already and nobody has "
-        "pinned the live release, it begins within a second; its log says what comes of it.",
+        "The trainer is asked to fine-tune its encoder. If it runs, it begins within seconds, or once it "
+        "is done with another one, nobody pins the live release, and processor time is left "
+        "(TRAINER_FINETUNE_CPU_SECONDS a day). Its log says what comes of it, also where it cannot.",
     )
 
 
