@@ -192,11 +192,18 @@ class Feedback(Event, frozen=True, kw_only=True):
 
 
 class Deletion(Event, frozen=True, kw_only=True):
-    """A listing must be forgotten: it leaves all that the trainer keeps, and what it has learned."""
+    """
+    A listing must be forgotten: it leaves all that the trainer keeps, and what it has learned.
+
+    Labels that were given before are never learned, whenever they are read. Those that are given later,
+    of a listing that was published once more, count.
+    """
 
     event_id: EventId
     listing_id: ListingId
-    deleted_at: Annotated[Timestamp, Meta(description="When it was deleted upstream.")]
+    deleted_at: Annotated[
+        Timestamp, Meta(description="When it was deleted upstream. Labels until then do not count.")
+    ]
 
 
 class ReleaseAnnouncement(Event, frozen=True, kw_only=True):

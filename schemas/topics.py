@@ -112,8 +112,9 @@ TOPICS = (
         (Deletion,),
         key="listing id",
         made_by="upstream systems",
-        doc="Listings that must be forgotten.",
-        retention_ms=30 * DAY_MS,
+        doc="Listings that must be forgotten. Kept for ever, as `labelled` is: a trainer that reads all "
+        "labels again has to know them.",
+        retention_ms=FOREVER_MS,
     ),
     TopicSpec(
         Topic.RELEASES,

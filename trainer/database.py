@@ -23,6 +23,7 @@ from trainer.kept import Kept
 from trainer.prequential import Prediction
 from trainer.suspects import Suspects
 from trainer.taught import Taught
+from trainer.tombstones import Tombstones
 from trainer.watched import Watched
 
 VERSION = 4
@@ -106,6 +107,10 @@ CREATE TABLE deleted (              -- learned labels whose listing was deleted 
     inside INTEGER NOT NULL,        -- whether the learner still has something of it
     release TEXT                    -- the first one without it
 );
+CREATE TABLE tombstones (           -- listings that were deleted
+    listing BLOB PRIMARY KEY,       -- SHA-256 of its id
+    deleted_at REAL NOT NULL        -- for the last time, in seconds since 1970
+) WITHOUT ROWID;
 CREATE TABLE candidates (
     release TEXT PRIMARY KEY,
     created_at TEXT NOT NULL,
@@ -143,6 +148,7 @@ class Database:
         taught: What the learner can take back, and which deleted labels it had learned.
         suspects: Labels that are held back.
         watched: What drift detection remembers.
+        tombstones: Listings that were deleted.
 
     Raises:
         ConfigurationError: The file is of another version.
@@ -160,6 +166,7 @@ class Database:
         self.taught = Taught(self._rows)
         self.suspects = Suspects(self._rows)
         self.watched = Watched(self._rows)
+        self.tombstones = Tombstones(self._rows)
 
     def __enter__(self) -> Self:
         return self

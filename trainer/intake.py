@@ -50,6 +50,11 @@ class Forget:
 
     record: Record
     listing_id: str
+    deleted_at: datetime
+
+    def covers(self, label: Label) -> bool:
+        """Whether a label is of this listing, and from before it was deleted."""
+        return self.listing_id == label.listing_id and self.deleted_at >= label.labelled_at
 
 
 @dataclass(frozen=True)
@@ -80,7 +85,7 @@ def read(record: Record, prefix: str) -> Notice:
     if isinstance(event, Rejected):
         return dead(record, prefix, "decode", event.error, f"{event.where}: {event.message}")
     if isinstance(event, Deletion):
-        return Forget(record, event.listing_id)
+        return Forget(record, event.listing_id, event.deleted_at)
     if isinstance(event, Feedback) and not event.accepted:
         return Objection(record, event.listing_id, event.label)
     if isinstance(event, LabelledEvent):

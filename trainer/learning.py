@@ -156,11 +156,16 @@ class Learning:
         with self._metrics.step_seconds.time():
             notices = [read(record, self._prefix) for record in records]
             labels = [notice for notice in notices if isinstance(notice, Label)]
-            encoded, dead_labels = self._encode(self._fresh(labels))
+            deletions = [notice for notice in notices if isinstance(notice, Forget)]
+            fresh = self._fresh(labels)
+            valid = self._valid(fresh, deletions)
+            encoded, dead_labels = self._encode(valid)
             gone = [notice for notice in notices if isinstance(notice, Dead)] + dead_labels
             self._deliver([each.letter for each in gone])
             predicted = self._predict(encoded)
             with self._database.transaction():
+                for deletion in deletions:
+                    self._forget(deletion)
                 said = [belief and belief.label for belief in predicted]
                 self._observe_labels(encoded, said, self._live.encoding)
                 outcomes = self._take_in(notices, encoded, predicted)
@@ -168,7 +173,9 @@ class Learning:
                 self._keep_learner()
                 self._doubts.remember()
                 self._advance(records)
-        self._count(encoded, gone, outcomes, repeated=len(labels) - len(encoded) - len(dead_labels))
+        self._metrics.events.labels("repeated").inc(len(labels) - len(fresh))
+        self._metrics.events.labels("forgotten").inc(len(fresh) - len(valid))
+        self._count(encoded, gone, outcomes)
 
     def _fresh(self, labels: Sequence[Label]) -> list[Label]:
         """Leave out events that were learned before, or that come twice in this batch."""
@@ -178,6 +185,15 @@ class Learning:
             if label.event_id not in known:
                 fresh.setdefault(label.event_id, label)
         return list(fresh.values())
+
+    def _valid(self, labels: Sequence[Label], deletions: Sequence[Forget]) -> list[Label]:
+        """Leave out labels that were given before their listing was deleted, as is known or comes now."""
+        return [
+            label
+            for label in labels
+            if not self._database.tombstones.cover(label.listing_id, label.labelled_at)
+            and not any(deletion.covers(label) for deletion in deletions)
+        ]
 
     def _encode(self, labels: Sequence[Label]) -> tuple[Encoded, list[Dead]]:
         """Features of the labels that may be learned, and dead letters of the others."""
@@ -229,7 +245,7 @@ class Learning:
     def _take_in(
         self, notices: Sequence[Notice], encoded: Encoded, predicted: Sequence[Belief | None]
     ) -> list[str]:
-        """Do what each message says, in their order; deletions last, when all is learned."""
+        """Do what each message says, in their order; deletions were heeded before."""
         fresh = {
             label.event_id: (label, example, belief)
             for (label, example), belief in zip(encoded, predicted, strict=True)
@@ -245,9 +261,6 @@ class Learning:
         self._learn([(each.label, each.example) for each in taken if each.outcome == "learned"])
         if any(each.outcome == "held_out" for each in taken):
             self._database.kept.trim_holdout(self._settings.holdout_size)
-        for notice in notices:
-            if isinstance(notice, Forget):
-                self._forget(notice.listing_id)
         return reactions + [each.outcome for each in taken]
 
     def _take(self, label: Label, example: Example, belief: Belief | None) -> list[Taken]:
@@ -355,14 +368,15 @@ class Learning:
         if choice.keep:
             self._database.kept.put(seq, False, label, example.features)
 
-    def _forget(self, listing_id: str) -> None:
-        """Take back what was learned of a listing, and keep nothing of it."""
-        taught = self._database.taught
+    def _forget(self, deletion: Forget) -> None:
+        """Take back what was learned of a listing, and keep nothing of it but that it was deleted."""
+        listing_id, taught = deletion.listing_id, self._database.taught
         lessons = taught.of(listing_id)
         clean = not lessons.seqs or self.learner.forget(lessons.features, lessons.labels)
         taught.delete(listing_id, inside=[] if clean else lessons.seqs)
         self._replay.remove(listing_id)
         self._database.forget(listing_id)
+        self._database.tombstones.put(listing_id, deletion.deleted_at)
 
     def _react(self, notice: Notice) -> str:
         if isinstance(notice, Forget):
@@ -440,11 +454,8 @@ class Learning:
                     kept.put_features(listing, row.features)
             self._gets_on()
 
-    def _count(
-        self, encoded: Encoded, gone: Sequence[Dead], outcomes: Sequence[str], repeated: int
-    ) -> None:
+    def _count(self, encoded: Encoded, gone: Sequence[Dead], outcomes: Sequence[str]) -> None:
         metrics = self._metrics
-        metrics.events.labels("repeated").inc(repeated)
         metrics.events.labels("dead").inc(len(gone))
         for each in gone:
             metrics.dead_letters.labels(each.stage).inc()

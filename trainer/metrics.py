@@ -18,7 +18,7 @@ class TrainerMetrics:
         self.events = Counter(
             "roomstream_trainer_events",
             "Messages handled, by outcome: learned, held_out, suspect, repeated, objection, deletion, "
-            "dead or skipped.",
+            "forgotten, dead or skipped.",
             ["outcome"],
             registry=self.registry,
         )
@@ -263,7 +263,10 @@ class TrainerMetrics:
     def _show_zeros(self) -> None:
         """A counter that was never raised is 0, not absent: rates and alerts need it."""
         for counter, outcomes in (
-            (self.events, "learned held_out suspect repeated objection deletion dead skipped"),
+            (
+                self.events,
+                "learned held_out suspect repeated objection deletion forgotten dead skipped",
+            ),
             (self.dead_letters, "decode label encode"),
             (self.trials, "released held_back"),
             (self.releases, "announced challenger refused postponed"),

@@ -11,7 +11,7 @@ from runtime.permissions import Access, require_access
 from runtime.settings import KafkaSettings, load
 from runtime.topics import create_topics, describe_topics, wanted_settings
 from schemas.errors import ConfigurationError, TryAgain
-from schemas.topics import DAY_MS, TOPICS, Topic
+from schemas.topics import FOREVER_MS, TOPICS, Topic
 
 EVERY_TOPIC = Access("the test", dict.fromkeys(Topic, ("Read", "Write")))
 
@@ -56,7 +56,7 @@ def test_settings_that_differ_are_told(kafka_node: Broker, topic_prefix: str) ->
         )
     differs = {status.name: status.differs for status in describe_topics(kafka, topic_prefix)}
 
-    assert differs.pop(name) == (f"retention.ms is 1000, should be {30 * DAY_MS}",)
+    assert differs.pop(name) == (f"retention.ms is 1000, should be {FOREVER_MS}",)
     assert set(differs.values()) == {()}
 
 

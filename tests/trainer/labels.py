@@ -20,6 +20,7 @@ def labelled(
     title: str | None = None,
     event_id: str | None = None,
     source: str | None = None,
+    at: datetime = AT,
 ) -> LabelledEvent:
     """
     A label that fits its title, unless another one is given.
@@ -30,6 +31,7 @@ def labelled(
         title: Its text, if not words of its class.
         event_id: If not `e-<number>`.
         source: Where the listing comes from.
+        at: When it was labelled.
     """
     chance = random.Random(number)
     truth = ROOM_TYPES[number % len(ROOM_TYPES)]
@@ -39,7 +41,7 @@ def labelled(
         listing_id=f"l-{number}",
         title=" ".join(words) if title is None else title,
         label=label or truth,
-        labelled_at=AT,
+        labelled_at=at,
         origin="person",
         source=source,
     )

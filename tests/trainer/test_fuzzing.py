@@ -18,7 +18,16 @@ from tests.workers.brokers import ON_KAFKA
 COUNT = int(os.environ.get("FUZZ_MESSAGES", "10000")) // 5
 SEED = int(os.environ.get("FUZZ_SEED", "4"))
 MOST_GROWTH_BYTES = 6 * BOMB_BYTES
-OUTCOMES = ("learned", "held_out", "repeated", "objection", "deletion", "dead", "skipped")
+OUTCOMES = (
+    "learned",
+    "held_out",
+    "repeated",
+    "objection",
+    "deletion",
+    "forgotten",
+    "dead",
+    "skipped",
+)
 
 
 def label_fields(number: int) -> dict[str, object]:

@@ -89,10 +89,10 @@ def test_rejected_feedback_is_an_objection() -> None:
 
 
 def test_a_deletion_is_to_forget() -> None:
-    """The listing is named, nothing else is needed."""
+    """The listing is named, and since when its labels count no more."""
     event = record(Deletion(event_id="e-3", listing_id="l-9", deleted_at=AT), "deletions")
 
-    assert Forget(event, "l-9") == read(event, PREFIX)
+    assert Forget(event, "l-9", AT) == read(event, PREFIX)
 
 
 @pytest.mark.parametrize("topic", ["labelled", "deletions"])

@@ -1,6 +1,7 @@
 """Learning a mini-batch with a real encoder and a real file: all of it or nothing."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from schemas.errors import TryAgain
 from tests.releases import KABOOM, ROOM_TYPES
 from tests.trainer.bench import Bench, slda, uninterrupted
 from tests.trainer.labels import (
+    AT,
     deletion,
     labelled,
     learned_numbers,
@@ -210,7 +212,7 @@ def test_messages_count_in_their_order(bench: Bench, together: bool) -> None:
 
 
 def test_a_deletion_reaches_everything(bench: Bench) -> None:
-    """Replay buffer, hold-out and labels forget it, though its label comes in the same batch."""
+    """Replay buffer, hold-out and labels forget it; a label in the same batch is not learned."""
     (number, other), (judging,) = learned_numbers(2), learned_numbers(1, held_out=True)
     bench.feed(labelled(number), labelled(judging))
     bench.learning.step(
@@ -238,21 +240,22 @@ def test_a_learner_whose_every_label_was_deleted_begins_anew(bench: Bench) -> No
     assert [each.predicted for each in bench.database.history(1)] == [None]
 
 
-@pytest.mark.parametrize("together", [True, False])
-def test_a_deleted_listing_was_never_learned(tmp_path: Path, together: bool) -> None:
-    """Every label of it leaves the statistics, in the batch of its label or later, buffer or not."""
+@pytest.mark.parametrize("deleted", ["before", "together", "after"])
+def test_a_deleted_listing_was_never_learned(tmp_path: Path, deleted: str) -> None:
+    """Whether its labels are read before the deletion, with it or later, in the buffer or not."""
     bench = Bench(tmp_path, replay_size=8, learner="slda")
     numbers = learned_numbers(40)
     gone, left = numbers[::3], [n for n in numbers if n not in numbers[::3]]
     again = [labelled(n, label="Hotel room", event_id=f"again-{n}") for n in gone[:4]]
     labels = [*map(labelled, numbers), *again]
     deletions = [record(deletion(n), place) for place, n in enumerate(gone)]
-    if together:
-        bench.learning.step([*deletions, *records(labels)])
+    if deleted == "together":
+        bench.learning.step([*records(labels), *deletions])
     else:
-        bench.feed(*labels)
-        bench.restart()
-        bench.learning.step(deletions)
+        batches = [records(labels), deletions]
+        for batch in reversed(batches) if deleted == "before" else batches:
+            bench.learning.step(batch)
+            bench.restart()
     expected = uninterrupted(bench, left)
     rows = bench.live.encode([labelled(n).title for n in range(60)])
     probe = Examples.of(row for row in rows if row is not None)
@@ -268,6 +271,51 @@ def test_a_deleted_listing_was_never_learned(tmp_path: Path, together: bool) -> 
     assert not {f"l-{n}" for n in gone} & set(bench.kept)
     assert bench.database.taught.of(f"l-{gone[0]}").seqs == []
     bench.close()
+
+
+def test_labels_that_are_read_again_bring_nothing_back(bench: Bench) -> None:
+    """As by a new database, or after a dead letter was sent again: they are counted, and that is all."""
+    (number,), (judging,) = learned_numbers(1), learned_numbers(1, held_out=True)
+    bench.learning.step([record(deletion(n), place) for place, n in enumerate((number, judging))])
+    bench.restart()
+    bench.feed(labelled(number), labelled(judging), labelled(number, label="Igloo", event_id="x"))
+
+    assert (bench.kept, bench.held_out) == ({}, [])
+    assert bench.database.last_learned() == 0
+    assert list(ROOM_TYPES) == bench.learning.learner.classes
+    assert [bench.count(outcome) for outcome in ("forgotten", "learned", "dead")] == [3, 0, 0]
+    assert bench.database.ranges()[-1].next == 3
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_a_listing_that_is_published_once_more_is_learned(bench: Bench, together: bool) -> None:
+    """A label that is given after the deletion counts; an older deletion that comes late takes it."""
+    (number,) = learned_numbers(1)
+    again = labelled(number, event_id="again", at=AT + timedelta(microseconds=1))
+    batch = [record(deletion(number), 0), *records([labelled(number), again])]
+    if together:
+        bench.learning.step(batch)
+    else:
+        for each in batch:
+            bench.learning.step([each])
+    learned = (bench.kept, bench.count("learned"), bench.count("forgotten"))
+    bench.learning.step([record(deletion(number), 1)])
+
+    assert learned == ({f"l-{number}": again.label}, 1, 1)
+    assert bench.kept == {}
+
+
+def test_the_last_deletion_of_a_listing_counts(bench: Bench) -> None:
+    """Deletions may come out of order; the file has no listing's name, only a digest."""
+    (number,) = learned_numbers(1)
+    later = msgspec.structs.replace(deletion(number), deleted_at=AT + timedelta(days=2))
+    bench.learning.step([record(later, 0)])
+    bench.learning.step([record(deletion(number), 1)])
+    bench.feed(labelled(number, at=AT + timedelta(days=1)))
+    bench.close()
+
+    assert bench.count("forgotten") == 1
+    assert f"l-{number}".encode() not in (bench.folder / "trainer.sqlite").read_bytes()
 
 
 def test_after_another_encoder_only_kept_listings_are_taken_back(tmp_path: Path) -> None:

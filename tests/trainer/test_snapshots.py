@@ -211,8 +211,8 @@ def test_nothing_new_is_no_new_snapshot(first: Machine) -> None:
     assert len(first.names()) == 1
 
 
-def test_a_deleted_listing_is_in_no_snapshot(first: Machine) -> None:
-    """The first one after a deletion is the only one, and the superseded file goes too."""
+def test_a_deleted_listing_is_in_no_snapshot(first: Machine, second: Machine) -> None:
+    """The first one after a deletion is the only one and knows of it; the superseded file goes too."""
     first.lead(1)
     for number in (1, 2):
         first.learn(number)
@@ -221,14 +221,19 @@ def test_a_deleted_listing_is_in_no_snapshot(first: Machine) -> None:
     superseded.write_bytes(b"text of a listing")
     with Database(first.path) as database, database.transaction():
         database.forget("l-1")
+        database.tombstones.put("l-1", label(1).labelled_at)
         database.advance("deletions", 0, 5, 6)
     first.snapshot()
     after = len(first.names())
     first.learn(3)
     first.snapshot()
+    second.lead(2)
+    with Database(second.path) as database:
+        covered = [database.tombstones.cover(f"l-{n}", label(n).labelled_at) for n in (1, 2)]
 
     assert (after, len(first.names())) == (1, 2)
     assert not superseded.exists()
+    assert covered == [True, False]
 
 
 def test_a_store_out_of_reach_is_tried_again_later(tmp_path: Path) -> None:
