@@ -105,8 +105,10 @@ CREATE TABLE tuned (                -- what fine-tuned encoders have seen
 CREATE TABLE deleted (              -- learned labels whose listing was deleted since
     seq INTEGER PRIMARY KEY,        -- of the label
     inside INTEGER NOT NULL,        -- whether the learner still has something of it
+    after INTEGER NOT NULL,         -- the last label that was learned before the deletion
     release TEXT                    -- the first one without it
 );
+CREATE INDEX deleted_inside ON deleted (after) WHERE inside;
 CREATE TABLE tombstones (           -- listings that were deleted
     listing BLOB PRIMARY KEY,       -- SHA-256 of its id
     deleted_at REAL NOT NULL        -- for the last time, in seconds since 1970

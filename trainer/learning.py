@@ -318,7 +318,11 @@ class Learning:
             self.learner.rehearse(self._examples(drawn), drawn.labels)
         change = last_change(self._database)
         why = why_anew(
-            self._fitted, self._offered(), change.label if change else 0, self._settings.replay_size
+            self._fitted,
+            self._offered(),
+            change.label if change else 0,
+            self._settings.replay_size,
+            self._database.taught.untaken_since(),
         )
         if why:
             self._relearn(why)

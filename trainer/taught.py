@@ -84,8 +84,22 @@ class Taught:
             "SELECT seq FROM labels WHERE listing_id = ? AND NOT held_out", listing_id
         )
         for (seq,) in learned:
-            self._run("INSERT INTO deleted VALUES (?, ?, NULL)", seq, seq in inside)
+            self._run(
+                "INSERT INTO deleted SELECT ?, ?, max(seq), NULL FROM labels WHERE NOT held_out",
+                seq,
+                seq in inside,
+            )
             self._run("DELETE FROM taught WHERE seq = ?", seq)
+
+    def untaken_since(self) -> int | None:
+        """
+        When something was deleted for the first time that the learner still has something of.
+
+        Returns:
+            The number of the last label that was learned before; None where it has nothing.
+        """
+        ((label,),) = self._run("SELECT min(after) FROM deleted WHERE inside")
+        return None if label is None else int(label)
 
     def tuned(self, encoding: str, origin: str, seqs: Sequence[int]) -> None:
         """

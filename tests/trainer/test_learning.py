@@ -434,6 +434,29 @@ def test_after_a_burst_of_a_class_it_learns_anew_without_what_was_deleted(bench:
     assert bench.learning.learner is relearned  # it is not yet twice as common
 
 
+def test_n_grams_lose_what_was_deleted_on_a_steady_stream(tmp_path: Path) -> None:
+    """A thousand labels after the first deletion; the lineage says so, also across a restart."""
+    bench = Bench(tmp_path, replay_size=50)
+    numbers = learned_numbers(1_400)
+    bench.feed(*map(labelled, numbers[:400]))
+    bench.learning.step([record(deletion(numbers[0]), 0)])
+    before = bench.learning.learner
+    bench.feed(*map(labelled, numbers[400:1_000]), first=400)
+    bench.learning.step([record(deletion(numbers[1]), 1)])
+    bench.feed(*map(labelled, numbers[1_000:-1]), first=1_000)
+    same = bench.learning.learner is before
+    bench.restart()
+    inside = bench.database.taught.deleted_inside(bench.live.encoding)
+    bench.feed(labelled(numbers[-1]), first=1_399)
+    left = bench.database.taught.deleted_inside(bench.live.encoding)
+    since = bench.database.taught.deleted_since(bench.live.encoding)
+    bench.close()
+
+    assert same
+    assert [part.offsets for part in inside] == [part.offsets for part in since] == [[0, 1]]
+    assert left == []
+
+
 def test_a_listing_that_the_new_encoder_cannot_read_goes(bench: Bench) -> None:
     """It leaves buffer and hold-out; the others stay."""
     number, other = learned_numbers(2)

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainer.relearning import LEAST_LABELS, Fitted, risen, why_anew
+from trainer.relearning import FORGET_WITHIN_LABELS, LEAST_LABELS, Fitted, risen, why_anew
 
 
 def test_a_class_that_comes_late_rises_again_and_again() -> None:
@@ -46,7 +46,7 @@ def learned_anew(labels: int, changes: dict[int, int], replay_size: int = 10_000
     for label in range(1, labels + 1):
         change = changes.get(label, change)
         now = Fitted({"Private room": label // 2, "Entire home/apt": label - label // 2}, label)
-        if label > 2 * LEAST_LABELS and why_anew(fitted, now, change, replay_size):
+        if label > 2 * LEAST_LABELS and why_anew(fitted, now, change, replay_size, None):
             fitted = now
             times.append(label)
     return times
@@ -77,7 +77,23 @@ def test_it_says_why() -> None:
     even = {"Entire home/apt": 100, "Private room": 100}
     fitted = Fitted(even, 200)
     burst = Fitted(even | {"Shared room": 50}, 250)
-    assert why_anew(fitted, burst, 0, 1_000) == "more common by now: Shared room"
-    assert why_anew(fitted, Fitted(even, 400), 0, 1_000) == "400 labels since the stream began"
-    assert why_anew(fitted, Fitted(even, 350), 250, 1_000) == "100 labels since the stream changed"
-    assert why_anew(fitted, Fitted(even, 350), 0, 1_000) == ""
+    assert why_anew(fitted, burst, 0, 1_000, None) == "more common by now: Shared room"
+    assert (
+        why_anew(fitted, Fitted(even, 400), 0, 1_000, None) == "400 labels since the stream began"
+    )
+    assert (
+        why_anew(fitted, Fitted(even, 350), 250, 1_000, None)
+        == "100 labels since the stream changed"
+    )
+    assert why_anew(fitted, Fitted(even, 350), 0, 1_000, None) == ""
+
+
+def test_what_was_deleted_is_inside_for_so_many_labels_at_most() -> None:
+    """Also where nothing else calls for it; the first deletion counts."""
+    even = {"Entire home/apt": 10_000, "Private room": 10_000}
+    fitted = Fitted(even, 20_000)
+    last = 20_500 + FORGET_WITHIN_LABELS
+
+    assert why_anew(fitted, Fitted(even, last - 1), 0, 1_000, 20_500) == ""
+    assert why_anew(fitted, Fitted(even, last), 0, 1_000, 20_500) == "1000 labels since a deletion"
+    assert why_anew(fitted, Fitted(even, last), 0, 1_000, None) == ""
