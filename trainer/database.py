@@ -380,6 +380,15 @@ class Database:
         self._sql.execute("DELETE FROM suspects WHERE listing_id = ?", (listing_id,))
         self._sql.execute("UPDATE labels SET listing_id = NULL WHERE listing_id = ?", (listing_id,))
 
+    def lost(self, seqs: Sequence[int]) -> bool:
+        """Whether the listing of any of these labels was deleted since."""
+        rows = self._rows(
+            "SELECT 1 FROM labels WHERE listing_id IS NULL AND seq IN (SELECT value FROM json_each(?)) "
+            "LIMIT 1",
+            msgspec.json.encode(seqs).decode(),
+        )
+        return bool(rows)
+
     def add_drift(self, number: int, event: bytes) -> None:
         """Keep that the stream has changed."""
         self._sql.execute("INSERT INTO drifts VALUES (?, ?)", (number, event))

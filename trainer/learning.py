@@ -66,6 +66,10 @@ class Learning:
         observe: Sees labels, what was predicted for each, and by which encoding their features are,
             before they are learned and within the transaction that keeps them.
         gets_on: Is called again and again during what takes long.
+
+    Attributes:
+        learner: What has learned.
+        deletions: How many deletions were heeded since the start.
     """
 
     def __init__(
@@ -93,6 +97,7 @@ class Learning:
             _decoded(database.fact(_SEEN), Seen),
             _decoded(database.fact(_FULL), Full),
         )
+        self.deletions = 0
         self._fitted = _decoded(database.fact(_FITTED), Fitted) or Fitted()
         self.learner: Learner = LEARNERS[settings.learner]()
         self._doubts = Doubts(database, settings.suspect_confidence, metrics)
@@ -173,6 +178,7 @@ class Learning:
                 self._keep_learner()
                 self._doubts.remember()
                 self._advance(records)
+        self.deletions += len(deletions)
         self._metrics.events.labels("repeated").inc(len(labels) - len(fresh))
         self._metrics.events.labels("forgotten").inc(len(fresh) - len(valid))
         self._count(encoded, gone, outcomes)

@@ -140,6 +140,12 @@ class JobFolder:
         """What there is to learn from."""
         return _unpacked((self.path / _EXAMPLES).read_bytes())
 
+    def seqs(self) -> list[int]:
+        """The numbers of the labels of all that there is to learn from."""
+        with np.load(self.path / _EXAMPLES, allow_pickle=False) as file:
+            found: list[int] = file["seqs"].tolist()
+        return found
+
     def weights(self) -> bytes:
         """The weights to begin with."""
         return (self.path / _WEIGHTS).read_bytes()

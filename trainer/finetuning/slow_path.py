@@ -4,6 +4,9 @@ The trainer's side of fine-tuning: when it begins, what becomes of it.
 The fast path learns on meanwhile. Whatever is killed at any moment, the restart ends in the same release:
 the job in hand is in the database, its files are beside it, the process goes on from its checkpoint, and
 only what was announced is adopted.
+
+A job whose listing is deleted begins again without it: nothing of the listing stays in its files, nor in
+the encoder.
 """
 
 import time
@@ -78,6 +81,7 @@ class SlowPath:
         self._finished: Finished | None = None
         self._complete = False
         self._unsaved_seconds = 0.0
+        self._deletions = -1  # of an earlier process: unknown
         self._look_at = self._note_at = 0.0
         self._told: set[str] = set()
         self._take_up()
@@ -102,6 +106,8 @@ class SlowPath:
             self._begin_if_due(live)
         elif self._memory.encoding != live.encoding:
             self._another_encoder_is_live(live)
+        elif self._a_listing_was_deleted():
+            self._begin_again()
         elif self._folder.finished:
             try:
                 self._catch_up(live, on_trial)
@@ -300,6 +306,16 @@ class SlowPath:
             self._end("failed", "the new encoder's features are not finite numbers")
         elif self._complete and not self._database.kept.listings():
             self._end("abandoned", "no listing is kept any more")
+
+    def _a_listing_was_deleted(self) -> bool:
+        """Whether one of the job's was, since it was looked for last."""
+        before, self._deletions = self._deletions, self._learning.deletions
+        return before != self._deletions and self._database.lost(self._folder.seqs())
+
+    def _begin_again(self) -> None:
+        with self._database.transaction():
+            want(self._database, self._memory.why)
+        self._end("abandoned", "a listing of it was deleted: it begins again")
 
     def _another_encoder_is_live(self, live: LiveRelease) -> None:
         if self._folder.finished and self._is_ours(live):  # killed before it noted the announcement

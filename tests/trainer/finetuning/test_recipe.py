@@ -122,9 +122,7 @@ def test_batches_hold_texts_of_similar_length() -> None:
     """The lengths within a batch vary less than between batches."""
     training = tiny_training()
     tokens = tiny_listings().tokens
-    lengths = [
-        [len(tokens[row]) for row in training.drawn(step)] for step in range(8)
-    ]
+    lengths = [[len(tokens[row]) for row in training.drawn(step)] for step in range(8)]
 
     assert max(max(each) - min(each) for each in lengths) < max(map(max, lengths)) - min(
         map(min, lengths)

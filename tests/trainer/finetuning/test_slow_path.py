@@ -290,7 +290,7 @@ def test_each_request_is_taken_up_once(shop: Shop) -> None:
 
 
 def test_an_encoder_has_something_of_every_listing_that_it_has_seen(shop: Shop) -> None:
-    """Deleted before the job, it is gone; while it runs or later, it stays inside all that follow."""
+    """Deleted before the job or while it runs, it is gone; later, it stays inside all that follow."""
     first, meanwhile, later = (
         int(name.removeprefix("l-")) for name, _, _ in shop.database.kept.listings()[:3]
     )
@@ -310,10 +310,72 @@ def test_an_encoder_has_something_of_every_listing_that_it_has_seen(shop: Shop) 
     shop.conclude()
     again = shop.live.manifest.lineage
 
-    assert _offsets(tuned.deleted_since) == {first}
-    assert _offsets(tuned.deleted_inside) == {meanwhile}
-    assert _offsets(after.deleted_inside) == _offsets(again.deleted_inside) == {meanwhile, later}
+    assert _offsets(tuned.deleted_since) == {first, meanwhile}
+    assert _offsets(tuned.deleted_inside) == set()
+    assert _offsets(after.deleted_inside) == _offsets(again.deleted_inside) == {later}
     assert _offsets(after.deleted_since) == _offsets(again.deleted_since) == set()
+
+
+@pytest.mark.parametrize(
+    ("moment", "held_out"),
+    [("it runs", True), ("it is done", False), ("the trainer was killed", False)],
+)
+def test_a_job_begins_again_without_a_listing_that_is_deleted(
+    shop: Shop, moment: str, held_out: bool
+) -> None:
+    """Whatever it has come to, its files go; so they do after a kill before the trainer looked."""
+    shop.begin()
+    first, listing = shop.folder.job(), shop.database.kept.items(held_out).ids[0]
+    if moment == "it is done":
+        shop.fine_tune()
+    shop.delete(int(listing.removeprefix("l-")))
+    if moment == "the trainer was killed":
+        shop.restart()
+    shop.begin()
+    left, ready = shop.folder.path.exists(), shop.slow_path.ready
+    shop.begin()
+    second = shop.folder.job()
+
+    assert (left, ready) == (False, False)
+    assert shop.ended("abandoned") == 1
+    assert first is not None
+    assert second is not None
+    assert first.name != second.name
+    assert first.why == second.why == recall(shop.database).why
+    assert listing not in shop.folder.listings().ids
+
+
+def test_killed_while_it_gives_up_a_job_it_leaves_nothing(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The files that it had no time to remove go at the start."""
+    shop.begin()
+    why = recall(shop.database).why
+    shop.delete(int(shop.database.kept.listings()[0][0].removeprefix("l-")))
+    with monkeypatch.context() as patch:
+        patch.setattr(shop.slow_path._folder, "remove", _interrupted)
+        with pytest.raises(InterruptedError):
+            shop.begin()
+    left = shop.folder.path.exists()
+    shop.restart()
+    gone = not shop.folder.path.exists()
+    shop.begin()
+
+    assert (left, gone) == (True, True)
+    assert recall(shop.database).why == why
+
+
+def test_other_deletions_are_no_reason_to_begin_again(shop: Shop) -> None:
+    """Of a listing that came later, or that nobody knows."""
+    shop.begin()
+    job = recall(shop.database).job
+    shop.learn(5)
+    shop.delete(62)
+    shop.delete(1_000)
+    shop.begin()
+
+    assert recall(shop.database).job == job
+    assert shop.ended("abandoned") == 0
 
 
 def test_a_change_of_the_stream_waits_for_labels_of_the_new_kind(shop: Shop) -> None:
