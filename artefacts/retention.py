@@ -13,7 +13,8 @@ def prune(store: Store, made: Collection[str], keep: int, used: Collection[str])
 
     Manifests go first: a crash in between leaves blobs that nobody names, never a release without its
     blobs. What others made or imported stays, since deployments may share a store, and so does what
-    cannot be read, which somebody has to look at.
+    cannot be read, which somebody has to look at. What a release tells of deleted listings stays as long
+    as an older one that may have learned them.
 
     Args:
         store: Where they are.
@@ -35,10 +36,17 @@ def prune(store: Store, made: Collection[str], keep: int, used: Collection[str])
     parents = {manifests[name].parent for name in used if name in manifests}
     stay = {*ours[-keep:], *used, *parents}
     gone = [name for name in ours if name in manifests and name not in stay]
-    named = {blob for name in manifests.keys() - gone for blob in manifests[name].blobs.values()}
+    left = [manifests[name] for name in manifests.keys() - gone]
+    named = {blob for manifest in left for blob in manifest.blobs.values()}
     unnamed = {blob for name in gone for blob in manifests[name].blobs.values()} - named
     for name in gone:
+        if manifests[name].lineage.deleted_since:
+            store.keep_lineage(manifests[name])
         store.remove(f"releases/{name}.json")
+    learned = [manifest.release for manifest in left if manifest.lineage.ranges]
+    for name in store.lineages():
+        if min(learned, default=name) >= name:
+            store.remove(f"lineage/{name}.json")
     if len(manifests) == len(names):  # what cannot be read may name any blob
         for blob in unnamed:
             store.remove_blob(blob)

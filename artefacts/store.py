@@ -2,8 +2,9 @@
 The content-addressed store of releases.
 
 `blobs/sha256/ab/abcd…` holds files by their digest, `releases/<id>.json` manifests, `channels/live` the
-id of the release that was announced last; beside them the trainer keeps its snapshots. Blobs are written
-first, the manifest last, and each appears whole or not at all: a crash leaves no half release.
+id of the release that was announced last, `lineage/<id>.json` what a release that was removed told of
+deleted listings; beside them the trainer keeps its snapshots. Blobs are written first, the manifest last,
+and each appears whole or not at all: a crash leaves no half release.
 """
 
 import contextlib
@@ -18,10 +19,11 @@ from pathlib import Path
 from typing import BinaryIO
 
 import fsspec
+import msgspec
 from fsspec.implementations.local import LocalFileSystem
 
 from artefacts.errors import DigestMismatch, ReleaseMissing, ReleaseRefused, StoreError
-from artefacts.manifest import Blob, Manifest, decode_manifest
+from artefacts.manifest import Blob, Lineage, Manifest, decode_manifest
 from schemas.errors import ConfigurationError
 
 _COPY_BYTES = 1 << 20
@@ -166,8 +168,45 @@ class Store:
         Raises:
             StoreError: The store cannot be read.
         """
-        names = self.names("releases")
-        return [name.removesuffix(".json") for name in names if _is_manifest(name)]
+        return self._documents("releases")
+
+    def keep_lineage(self, manifest: Manifest) -> None:
+        """
+        Keep the lineage of a release that is to be removed.
+
+        Raises:
+            StoreError: The store cannot be written.
+        """
+        path = f"{self._root}/lineage/{manifest.release}.json"
+        with self._translated("write", path):
+            self._write(path, msgspec.json.encode(manifest.lineage))
+
+    def lineages(self) -> list[str]:
+        """
+        The ids of the releases whose lineage was kept, oldest first.
+
+        Raises:
+            StoreError: The store cannot be read.
+        """
+        return self._documents("lineage")
+
+    def lineage(self, release: str) -> Lineage:
+        """
+        The lineage that was kept of a release.
+
+        Raises:
+            ReleaseMissing: None was kept.
+            ReleaseRefused: It is not valid.
+            StoreError: The store cannot be read.
+        """
+        path = f"{self._root}/lineage/{release}.json"
+        try:
+            return msgspec.json.decode(self._read(path), type=Lineage)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            raise ReleaseRefused(
+                f"{path} cannot be read: {error}. It told which listings were deleted by then; take it "
+                "from a backup, or remove it."
+            ) from error
 
     def names(self, folder: str) -> list[str]:
         """
@@ -273,6 +312,9 @@ class Store:
         finally:
             with self._translated("delete", path):
                 self._files.rm_file(path)
+
+    def _documents(self, folder: str) -> list[str]:
+        return [name.removesuffix(".json") for name in self.names(folder) if _is_document(name)]
 
     def _list(self, folder: str) -> list[str]:
         self._files.invalidate_cache()
@@ -403,7 +445,7 @@ def sync_folder(path: Path) -> None:
         os.close(folder)
 
 
-def _is_manifest(name: str) -> bool:
+def _is_document(name: str) -> bool:
     return name.endswith(".json") and not name.startswith(".")
 
 

@@ -11,17 +11,20 @@ def deleted_later(manifest: Manifest, store: Store) -> list[tuple[str, LabelOffs
     Say what a release had learned of listings that were deleted after it was made.
 
     Returns:
-        The first release without some labels, and these by their places, in the order of releases.
+        The first release without some labels, and these by their places, in the order of releases; it
+        may be one that was removed from the store.
 
     Raises:
         ReleaseError: A later release cannot be read.
         StoreError: The store cannot be read.
     """
-    later = (store.manifest(name) for name in store.releases() if name > manifest.release)
+    there, removed = store.releases(), store.lineages()
+    later = {name: store.lineage(name) for name in removed if name > manifest.release}
+    later |= {name: store.manifest(name).lineage for name in there if name > manifest.release}
     return [
-        (each.release, seen)
-        for each in later
-        for part in each.lineage.deleted_since
+        (name, seen)
+        for name, lineage in sorted(later.items())
+        for part in lineage.deleted_since
         if (seen := _seen(part, manifest.lineage.ranges)).offsets
     ]
 
