@@ -1,11 +1,12 @@
 """
 Releases against each other, on labels as they come and before anything learns them.
 
-A challenger is compared with the live release, and the live release with the last one that proved
-itself. What each of them would have said is computed here, at the moment a label arrives: releases are
-fixed, and their golden inputs say that they answer the same on every machine, so that this is what the
-workers said or would have said, paired label by label and without a message more. A label of a listing
-that was labelled before does not count, because one of the two may have learned it.
+A challenger is compared with the live release, the live release with the last one that proved itself,
+and the learner, of which the next candidate is made, with the live release. What each of them would have
+said is computed here, at the moment a label arrives: releases are fixed, and their golden inputs say that
+they answer the same on every machine, so that this is what the workers said or would have said, paired
+label by label and without a message more. A label of a listing that was labelled before does not count,
+because one of the two may have learned it.
 """
 
 import time
@@ -29,7 +30,7 @@ from trainer.settings import TrainerSettings
 
 _log = structlog.get_logger(__name__)
 
-_DUEL, _GUARD, _PROBATION = "duel", "guard", "probation"
+_DUEL, _GUARD, _LEAD, _PROBATION = "duel", "guard", "lead", "probation"
 _RETRY_SECONDS = 15.0
 
 
@@ -53,6 +54,19 @@ class Duel(msgspec.Struct, frozen=True):
         return msgspec.structs.replace(
             self, new=new, old=old, pairs=self.pairs if same else Pairs()
         )
+
+
+class Lead(msgspec.Struct, frozen=True):
+    """
+    How far the learner is ahead of the live release; kept in the database.
+
+    Attributes:
+        release: The live one.
+        pairs: What both said of labels since it is live, before the learner learned them.
+    """
+
+    release: str
+    pairs: Pairs = Pairs()
 
 
 @dataclass(frozen=True)
@@ -106,6 +120,7 @@ class Contest:
         self.challenger: ReleaseAnnouncement | None = None
         self._duel = self._kept(_DUEL)
         self._guard = self._kept(_GUARD) or Duel(live.announcement, live.announcement)
+        self._lead = lead(database) or Lead(live.manifest.release)
         self.live = live
         self.lives(live)
 
@@ -127,6 +142,8 @@ class Contest:
             self._guard = Duel(new, guard.new)
         else:
             self._guard = Duel(new, guard.old, guard.pairs)
+        if new.release != self._lead.release:
+            self._lead = Lead(new.release)
         with self._database.transaction():
             self._keep()
             if won:
@@ -151,20 +168,33 @@ class Contest:
         with self._database.transaction():
             self._database.remember(_PROBATION, b"yes")
 
-    def observe(self, labelled: Sequence[tuple[Label, Example]], encoding: str) -> None:
+    def observe(
+        self,
+        labelled: Sequence[tuple[Label, Example]],
+        predicted: Sequence[str | None],
+        encoding: str,
+    ) -> None:
         """
         Compare on labels that nothing has learned yet; within the transaction that keeps them.
 
         Args:
             labelled: Labels, and their features.
+            predicted: What the learner says of each; None where it says nothing.
             encoding: By which these features are.
         """
-        fresh = [each for each in labelled if self._database.held_out(each[0].listing_id) is None]
+        fresh, said = [], []
+        for each, guess in zip(labelled, predicted, strict=True):
+            if self._database.held_out(each[0].listing_id) is None:
+                fresh.append(each)
+                said.append(guess)
         if not fresh:
             return
         right: dict[str, list[bool]] = {}
         for release, loaded in self.loaded.items():
             right[release] = _right(loaded, fresh, encoding)
+        learner = [guess == label.label for guess, (label, _) in zip(said, fresh, strict=True)]
+        pairs = self._lead.pairs + _pairs(learner, right[self.live.manifest.release])
+        self._lead = Lead(self._lead.release, pairs)
         if self._duel is not None:
             self._duel = _with(self._duel, right)
         self._guard = _with(self._guard, right)
@@ -271,10 +301,24 @@ class Contest:
             if duel is not None:
                 self._database.remember(name, msgspec.json.encode(duel))
                 self._show(name, duel.pairs)
+        self._database.remember(_LEAD, msgspec.json.encode(self._lead))
+        self._show(_LEAD, self._lead.pairs)
 
     def _show(self, name: str, pairs: Pairs) -> None:
         for outcome in ("wins", "losses", "ties"):
             self._metrics.pairs.labels(name, outcome).set(getattr(pairs, outcome))
+
+
+def lead(database: Database) -> Lead | None:
+    """How far the learner is ahead; None before a contest was begun."""
+    fact = database.fact(_LEAD)
+    return msgspec.json.decode(fact, type=Lead) if fact else None
+
+
+def guarded_by(database: Database) -> ReleaseAnnouncement | None:
+    """The last release that labels have proved; None before a contest was begun."""
+    fact = database.fact(_GUARD)
+    return msgspec.json.decode(fact, type=Duel).old if fact else None
 
 
 def _with(duel: Duel, right: dict[str, list[bool]]) -> Duel:
@@ -282,9 +326,13 @@ def _with(duel: Duel, right: dict[str, list[bool]]) -> Duel:
     new, old = duel.new.release, duel.old.release
     if new == old or new not in right or old not in right:
         return duel
-    differences = [ours - theirs for ours, theirs in zip(right[new], right[old], strict=True)]
-    pairs = Pairs(differences.count(1), differences.count(-1), differences.count(0))
-    return msgspec.structs.replace(duel, pairs=duel.pairs + pairs)
+    pairs = duel.pairs + _pairs(right[new], right[old])
+    return msgspec.structs.replace(duel, pairs=pairs)
+
+
+def _pairs(ours: Sequence[bool], theirs: Sequence[bool]) -> Pairs:
+    differences = [our - their for our, their in zip(ours, theirs, strict=True)]
+    return Pairs(differences.count(1), differences.count(-1), differences.count(0))
 
 
 def _right(

@@ -11,6 +11,7 @@ from artefacts.manifest import Figure, GateResult, Lineage, Manifest, OffsetRang
 from artefacts.tokenisation import Tokens
 from trainer.baseline import Baseline
 from trainer.calibration import Calibration, calibrate, prior_correction, stream_shares
+from trainer.contest import lead
 from trainer.database import Database
 from trainer.evaluation import (
     Answers,
@@ -38,6 +39,7 @@ from trainer.live import LiveRelease, Releases
 from trainer.metrics import TrainerMetrics
 from trainer.prequential import DOMAINS
 from trainer.proved import Proved
+from trainer.sequential import Pairs
 from trainer.settings import TrainerSettings
 
 
@@ -127,7 +129,11 @@ class Judging:
             results += self._enough(lineage, live, len(holdout.truth), trained_elsewhere)
         if not untrained and all(result.passed for result in results):
             noise_items = 0 if trained_elsewhere else self._settings.noise_items
-            results += self._compare(answers, live, holdout, noise_items)
+            # What the learner showed says nothing of one that was fitted to another encoder.
+            fresh = not trained_elsewhere and candidate.manifest.fine_tuning is None
+            results += self._compare(
+                answers, live, holdout, noise_items, self._lead(live) if fresh else Pairs()
+            )
         measured = quality(answers, holdout) if len(holdout.truth) else None
         self._tell(results, measured)
         return msgspec.structs.replace(candidate.manifest, evaluation=results, quality=measured)
@@ -148,8 +154,17 @@ class Judging:
             results.append(enough_held_out(held_out, least))
         return results
 
+    def _lead(self, live: LiveRelease) -> Pairs:
+        found = lead(self._database)
+        return found.pairs if found and found.release == live.manifest.release else Pairs()
+
     def _compare(
-        self, answers: Answers, live: LiveRelease, holdout: HeldOut, noise_items: int
+        self,
+        answers: Answers,
+        live: LiveRelease,
+        holdout: HeldOut,
+        noise_items: int,
+        fresh: Pairs,
     ) -> list[GateResult]:
         settings = self._settings
         seen = self._database.seen()
@@ -167,7 +182,7 @@ class Judging:
             noise_items,
         )
         of_live = holdout.answers(live.classifier)
-        results = judge(holdout.truth, answers, of_live, baseline, bounds)
+        results = judge(holdout.truth, answers, of_live, baseline, bounds, fresh)
         proved = self._proved.beside(live)
         if proved and len(holdout.truth):
             of_proved = holdout.answers(proved.classifier)

@@ -1,17 +1,14 @@
 """The last release that labels have proved, to judge candidates by besides the live one."""
 
-import msgspec
 import structlog
 
 from artefacts.errors import ReleaseError
 from schemas.events import ReleaseAnnouncement
-from trainer.contest import Duel
+from trainer.contest import guarded_by
 from trainer.database import Database
 from trainer.live import LiveRelease, Releases
 
 _log = structlog.get_logger(__name__)
-
-_GUARD = "guard"  # where Contest keeps it
 
 
 class Proved:
@@ -36,11 +33,8 @@ class Proved:
         Raises:
             StoreError: The store is out of reach.
         """
-        fact = self._database.fact(_GUARD)
-        if fact is None:
-            return None
-        announcement = msgspec.json.decode(fact, type=Duel).old
-        if announcement.release == live.manifest.release:
+        announcement = guarded_by(self._database)
+        if announcement is None or announcement.release == live.manifest.release:
             return None
         if announcement.release != self._release:
             self._loaded = self._load(announcement)

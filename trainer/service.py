@@ -112,7 +112,7 @@ def _loop(
     drift = Drift(database, metrics)
 
     def observe(labelled: Encoded, predicted: Sequence[str | None], encoding: str) -> None:
-        contest.observe(labelled, encoding)
+        contest.observe(labelled, predicted, encoding)
         drift.observe(labelled, predicted)
 
     watchdog = Watchdog(trainer.watchdog_seconds)

@@ -20,6 +20,7 @@ from schemas.codec import encode
 from schemas.events import ReleaseAnnouncement
 from schemas.topics import Topic
 from trainer.base_import import import_base
+from trainer.contest import Contest
 from trainer.database import Database
 from trainer.drift import Drift
 from trainer.finetuning.memory import want, wanted
@@ -80,6 +81,9 @@ class Trained:
         self._live = self._base(shared)
         self._database = Database(self._settings.database)
         self._metrics = TrainerMetrics()
+        self._contest = Contest(
+            self._database, self._settings, self._releases, self._metrics, self._live
+        )
         self._drift = Drift(self._database, self._metrics)
         self._learning = Learning(
             self._database, self._settings, self._prefix, self._live, _refuse, self._metrics,
@@ -120,14 +124,21 @@ class Trained:
 
     def _step(self, batch: Sequence[Row], last: bool) -> None:
         self._learning.step([self._record(row, place) for place, row in enumerate(batch)])
+        self._contest.move()  # a new last release that was proved, perhaps; nothing is rolled back here
         self._offset += len(batch)
         self._untried += len(batch)
         if (last or self._untried >= RELEASE_EVERY) and self._publishing.due(self._live):
             self._waits.begin()
-            self._live = self._publishing.run(self._learning.learner, self._live)
+            self._is_live(self._publishing.run(self._learning.learner, self._live))
             self._untried = 0
 
+    def _is_live(self, release: LiveRelease) -> None:
+        if release is not self._live:
+            self._live = release
+            self._contest.lives(release)
+
     def _watch(self, labelled: Encoded, said: Sequence[str | None], encoding: str) -> None:
+        self._contest.observe(labelled, said, encoding)
         for place, (label, guess) in enumerate(zip(labelled, said, strict=True)):
             before = self._database.drifts()
             self._drift.observe([label], [guess])
@@ -151,7 +162,7 @@ class Trained:
                 while wanted(self._database) or self._metric("finetuning"):
                     self._slow_path.step(self._live)
                     if self._slow_path.ready:
-                        self._live = self._slow_path.conclude(self._live, self._publishing)
+                        self._is_live(self._slow_path.conclude(self._live, self._publishing))
                     self._run.bench.step(int(self._metric("finetune_step")), self._steps)
                     time.sleep(_LOOK_SECONDS)
         self.cost.cpu_seconds += watch.cpu_seconds

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from artefacts.manifest import GateResult
 from trainer.evaluation import Answers, Truth
 from trainer.gate import POOLED, Bounds, judge, judge_erosion, judge_first
+from trainer.sequential import Pairs
 
 BOUNDS = Bounds(
     max_accuracy_loss=0.01,
@@ -98,6 +99,28 @@ def test_a_candidate_that_gains_as_much_as_it_loses_passes_on_a_small_holdout() 
     live = [WRONG] * 3 + truth[3:]
 
     assert failed(judged(truth, live[::-1], live)) == set()
+
+
+@pytest.mark.parametrize(
+    ("lead", "lost", "passes"),
+    [
+        (Pairs(), 24, False),  # -0.8 points of 500, and 44 answers that differ: it may be -2
+        (Pairs(40, 30, 1_430), 24, True),
+        (Pairs(30, 60, 1_410), 24, False),
+        (Pairs(400, 0, 1_100), 26, False),  # -1.2 points
+    ],
+)
+def test_fresh_labels_count_where_the_holdout_shows_no_loss(
+    lead: Pairs, lost: int, passes: bool
+) -> None:
+    """What the learner said before it learned them; against a loss on the hold-out they say nothing."""
+    truth = [RIGHT] * 500
+    candidate = sure([WRONG] * lost + truth[lost:])
+    live = sure(truth[20:] + [WRONG] * 20)
+    (accuracy, *_) = judge(Truth.of(truth), candidate, live, None, BOUNDS, lead)
+
+    assert accuracy.passed == passes
+    assert accuracy.figures["fresh"] == lead.labels
 
 
 def test_accuracy_is_that_of_the_stream() -> None:

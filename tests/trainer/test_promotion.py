@@ -17,7 +17,7 @@ from schemas.events import ReleaseAnnouncement
 from tests.processes import eventually
 from tests.releases import tiny_release
 from tests.trainer.labels import labelled, records
-from trainer.contest import Contest
+from trainer.contest import Contest, Lead, lead
 from trainer.database import Database
 from trainer.drift import Drift
 from trainer.finetuning.slow_path import SlowPath
@@ -71,7 +71,7 @@ class Desk:
             live,
             lambda _: None,
             self.metrics,
-            lambda labelled, _, encoding: self.contest.observe(labelled, encoding),
+            lambda *labelled: self.contest.observe(*labelled),
         )
         self.publishing = Publishing(
             self.kafka,
@@ -303,6 +303,28 @@ def test_a_trial_survives_a_restart(desk: Desk) -> None:
     assert before is not None
     assert (before.pairs.labels, before) == (6, after)
     assert desk.contest._duel == before
+
+
+def test_the_learner_is_compared_with_the_live_release(desk: Desk) -> None:
+    """On labels before it learns them, over a restart, and anew with every release that is live."""
+    desk.settings = desk.settings.model_copy(update={"promotion": "direct"})
+    desk.put(WEAK)
+    desk.begin()
+    desk.learn(40)
+    desk.learn(20)
+    before = lead(desk.database)
+    desk.close()
+    desk.begin()
+    after = desk.contest._lead
+    desk.step()
+    live = desk.on("live")
+
+    assert before is not None
+    assert before == after
+    assert before.pairs.labels == 60
+    assert before.pairs.wins > before.pairs.losses
+    assert live is not None
+    assert lead(desk.database) == Lead(live.release)
 
 
 @pytest.mark.parametrize("said", ["nothing", "live"])
