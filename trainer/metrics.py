@@ -168,9 +168,9 @@ class TrainerMetrics:
         )
         self.pairs = Gauge(
             "roomstream_trainer_compared_labels",
-            "Labels on which two were compared, the challenger with the live release (duel), that with the "
-            "last that proved itself (guard), or the learner with the live one (lead): wins, losses or "
-            "ties of the former.",
+            "Labels on which two were compared, the challenger with the live release (duel), that with "
+            "the last that proved itself (guard), or the learner with the live one (lead): wins, losses "
+            "or ties of the former.",
             ["comparison", "outcome"],
             registry=self.registry,
         )

@@ -65,23 +65,24 @@ class Joint:
         run: What is learned.
         with_ngrams: Answer with the mean of its log probabilities and those of a logistic regression on
             the presence of wordpieces and pairs of them.
-        last_alone: Learn only what belongs to the last part of the stream.
+        only: Learn these rows and nothing else.
     """
 
     at_once = True
 
-    def __init__(self, run: Run, with_ngrams: bool = False, last_alone: bool = False) -> None:
+    def __init__(
+        self, run: Run, with_ngrams: bool = False, only: Sequence[Row] | None = None
+    ) -> None:
         self._run = run
         self._classes = run.stream.classes
         self._tests = [row.text for row in run.stream.test]
         self._with_ngrams = with_ngrams
-        self._last_alone = last_alone
+        self._only = only
         self.cost = Cost()
 
     def learn(self, rows: Sequence[Row]) -> None:
         """Learn everything, and score the test; streams of the same rows share it."""
-        if self._last_alone:
-            rows = [row for row in rows if row.part == rows[-1].part]
+        rows = rows if self._only is None else self._only
         known = self._run.bench.joint
         key = _digest(rows, self._tests)
         if key not in known:

@@ -22,7 +22,7 @@ roomstream's rows run through the trainer's own code, fed by files: a tenth of t
 judge releases by, candidates pass its gates, and what answers is the release that is live. Everything
 with an encoder but joint fine-tuning begins with the same one, tuned on the beginning of the stream
 only: its first phase, or the rows of its first city where the order is not that of cities. Naive
-fine-tuning goes on from there too; joint fine-tuning, and that on the new data alone, begins with the
+fine-tuning goes on from there too; joint fine-tuning, and that on new data alone, begins with the
 model as it came.
 
 Figures are percentages: the mean over seeds ± the standard deviation. *Accuracy* and *macro-F1* (over

@@ -38,10 +38,10 @@ _HEADER = (
     "releases (refused)",
 )
 
-_UNDECIDED = f"""*Learned alone* is a model that was fine-tuned on all labels of the new titles and on
-nothing else. *{DECIDED[:1].upper()}{DECIDED[1:]}* are all but those of which {UNDECIDED_ROWS} or more are
-taught and no class has two thirds, such as "Rental unit in Barcelona · 1 bedroom · 1 bed · 1 bath": one
-guess at it is right or wrong for a twentieth of the test at once.
+_UNDECIDED = f"""*These* and *all alone* are models that were fine-tuned on the first 1,000 labels of the new
+titles, and on all of them, and on nothing else. *{DECIDED[:1].upper()}{DECIDED[1:]}* are all but those of
+which {UNDECIDED_ROWS} or more are taught and no class has two thirds, such as "Rental unit in Barcelona ·
+1 bedroom · 1 bed · 1 bath": one guess at it is right or wrong for a twentieth of the test at once.
 """
 
 
@@ -163,16 +163,22 @@ def _drift(results: Sequence[Result]) -> str:
     old, new = DRIFT
     head = (
         "",
-        "new titles after 1,000 labels, minus learned alone",
-        f"{DECIDED} after 1,000 labels, minus learned alone",
+        *(
+            f"{part} after 1,000 labels, minus {alone} alone"
+            for part in ("new titles", DECIDED)
+            for alone in ("these", "all")
+        ),
         "old titles, end minus before",
     )
     rows = []
     for name, title, found in _found(results, DRIFT_STREAM):
         if len(found[0].scores.by_part) == 1:  # learned at once
             continue
-        pair = (DRIFT_STREAM, name), (DRIFT_STREAM, "alone")
-        soon = [paired(results, *pair, on(part, 1), on(part, 0)) for part in (new, DECIDED)]
+        soon = [
+            paired(results, (DRIFT_STREAM, name), (DRIFT_STREAM, alone), on(part, 1), on(part, 0))
+            for part in (new, DECIDED)
+            for alone in ("alone-soon", "alone")
+        ]
         kept = Spread.of(
             each.scores.by_part[-1][old] - each.scores.by_part[0][old] for each in found
         )

@@ -63,7 +63,12 @@ METHODS: dict[str, Entry] = {
     ),
     "alone": Entry(
         "fine-tuning on the new data alone",
-        lambda run: Joint(run, last_alone=True),
+        lambda run: Joint(run, only=[row for phase in run.stream.phases[1:] for row in phase.rows]),
+        only=frozenset({DRIFT_STREAM}),
+    ),
+    "alone-soon": Entry(
+        "fine-tuning on the first 1,000 of them alone",
+        lambda run: Joint(run, only=run.stream.phases[1].rows),
         only=frozenset({DRIFT_STREAM}),
     ),
     "naive": Entry("naive fine-tuning", Naive, not_for=_SAME),

@@ -21,7 +21,7 @@ def drifted(
         accuracies=[0.8] * judged,
         by_part=[{DECIDED: part[NEW] / 2, **part} for part in by_part],
         phases=[OLD, f"{NEW}, first 1,000", NEW][-judged:],
-        announced=0 if method == "alone" else 3,
+        announced=0 if method.startswith("alone") else 3,
         alarms=alarms,
     )
 
@@ -34,10 +34,13 @@ def test_a_drift_is_told_by_its_alarms_and_by_both_kinds_of_titles() -> None:
         drifted("ours", ours, [], seed=1),
         drifted("alone", [{OLD: 0.3, NEW: 0.8}], []),
         drifted("alone", [{OLD: 0.3, NEW: 0.78}], [], seed=1),
+        drifted("alone-soon", [{OLD: 0.3, NEW: 0.7}], []),
     ]
     text = page(results, [], {"seeds": 2}, {})
 
-    assert "| mixture + slow path (roomstream) | +0.0 ± 1.4 | +0.0 ± 0.7 | +1.0 ± 0.0 |" in text
+    assert (
+        "| mixture + slow path (roomstream) | +9.0 | +0.0 ± 1.4 | +4.5 | +0.0 ± 0.7 | +1.0 ± 0.0 |"
+    ) in text
     assert (
         f"- mixture + slow path (roomstream): 48 labels into {NEW}, first 1,000 (seed 0), "
         f"1,000 labels into {NEW} (seed 0)\n"
