@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
+import msgspec
 from kafka import KafkaAdminClient
 from kafka.admin import (
     ACL,
@@ -59,7 +60,10 @@ class SecuredDeployment:
         )
         self.administrator = load(KafkaSettings, bootstrap_servers=node.bootstrap_servers)
         create_topics(self.administrator, prefix, partitions=2, replication_factor=1)
-        self.release = tiny_release(Store(self.shared.store)).release
+        store = Store(self.shared.store)
+        manifest = msgspec.structs.replace(tiny_release(store), learner="untrained")
+        store.publish(manifest)  # one that a trainer may surpass at once
+        self.release = manifest.release
         make_live(self.administrator, self.shared, self.release, "the first one")
         _script(node, prefix, "--worker", "User:worker")
         require_access(self.administrator, prefix, worker_access(self.group))  # groups can meet
