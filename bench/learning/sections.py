@@ -38,8 +38,8 @@ _HEADER = (
     "releases (refused)",
 )
 
-_UNDECIDED = f"""*These* and *all alone* are models that were fine-tuned on the first 1,000 labels of the new
-titles, and on all of them, and on nothing else. *{DECIDED[:1].upper()}{DECIDED[1:]}* are all but those of
+_UNDECIDED = f"""*These* and *all alone* are models that were fine-tuned on the first 1,000 labels of the
+new titles, on all of them, and on nothing else. *{DECIDED[:1].upper()}{DECIDED[1:]}* are all but those of
 which {UNDECIDED_ROWS} or more are taught and no class has two thirds, such as "Rental unit in Barcelona ·
 1 bedroom · 1 bed · 1 bath": one guess at it is right or wrong for a twentieth of the test at once.
 """
