@@ -123,7 +123,8 @@ class Judging:
         answers = seen.answers(candidate)
         lineage = candidate.manifest.lineage
         untrained = live.manifest.learner == "untrained"
-        trained_elsewhere = not untrained and not _includes(lineage, live.manifest.lineage)
+        ours = live.manifest.release in self._database.candidates.made()
+        trained_elsewhere = not (untrained or ours or _includes(lineage, live.manifest.lineage))
         results: list[GateResult] = []
         if untrained or trained_elsewhere:
             results += self._enough(lineage, live, len(holdout.truth), trained_elsewhere)

@@ -10,6 +10,7 @@ from tests.trainer.labels import labelled, learned_numbers
 from tests.trainer.process import Deployment
 from trainer.database import Database
 
+ENCODING = "encoding all kept listings with the new encoder: no label is learned meanwhile"
 QUICK = {"release_interval_seconds": 0.2, "first_labels_per_class": 3}
 
 
@@ -112,7 +113,7 @@ def test_another_encoder_is_taken_up(deployment: Deployment) -> None:
     deployment.send(*(labelled(number) for number in learned_numbers(60)))
     eventually(lambda: deployment.learned() == 60, "a release of the first encoder")
     other = deployment.base(scale=11, seed=1)
-    eventually(lambda: bool(deployment.logs("encoding listings with the new encoder")), "taken up")
+    eventually(lambda: bool(deployment.logs(ENCODING)), "taken up")
     held = learned_numbers(20, held_out=True)
     more = learned_numbers(20, start=5_000)
     deployment.send(*(labelled(number) for number in [*held, *more]))
