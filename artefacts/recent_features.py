@@ -25,9 +25,6 @@ class RecentFeatures:
         self._rows: OrderedDict[bytes, Row] = OrderedDict()
         self._lock = threading.Lock()
 
-    def __len__(self) -> int:
-        return len(self._rows)
-
     def known(self, texts: Iterable[bytes]) -> dict[bytes, Row]:
         """Find those of these texts that are remembered: float32 (dim,) each."""
         found = {}
