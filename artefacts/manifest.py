@@ -105,20 +105,20 @@ class Quality(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         items: How many listings it was judged by.
         accuracy: The share of right answers, in [0, 1].
-        accuracy_interval: Lower and upper bound of it, with 95% confidence.
         macro_f1: The mean of F1 over the classes, in [0, 1].
         log_loss: In nats; lower is better.
         calibration_error: How far confidence is from accuracy, in [0, 1] (ECE over 15 bins).
+        intervals: Lower and upper bound of each of these four by its name, with 95% confidence.
         by_class: Recall of each class.
         by_domain: Accuracy on each source or language; the 50 that have most listings.
     """
 
     items: int
     accuracy: float
-    accuracy_interval: tuple[float, float]
     macro_f1: float
     log_loss: float
     calibration_error: float
+    intervals: dict[str, tuple[float, float]] = {}
     by_class: dict[str, Figure] = {}
     by_domain: dict[str, Figure] = {}
 

@@ -123,9 +123,15 @@ def macro_f1(said: Sequence[str], truth: Truth) -> float:
     return float(f1[np.unique(of_truth)].mean())
 
 
+def losses(answers: Answers, truth: Truth) -> Figures:
+    """The negative log probability of each listing's true label, in nats: float64 (listings,)."""
+    found: Figures = -np.log(np.maximum(answers.of(truth), LEAST_PROBABILITY))
+    return found
+
+
 def log_loss(answers: Answers, truth: Truth) -> float:
-    """The mean negative log probability of the truth, in nats."""
-    return mean(-np.log(np.maximum(answers.of(truth), LEAST_PROBABILITY)), truth)
+    """The mean of `losses`."""
+    return mean(losses(answers, truth), truth)
 
 
 def calibration_error(confidence: Figures, right: Flags, truth: Truth) -> float:
@@ -165,6 +171,20 @@ class Bootstrap:
         gaps[np.arange(len(confidence)), _bins(confidence)] = confidence - right
         errors: Figures = np.abs(self._weights @ gaps).sum(axis=1, dtype=np.float64)
         return errors / self._totals
+
+    def macro_f1(self, said: Sequence[str], truth: Truth) -> Figures:
+        """The mean of F1 over the classes that a resample has, in every one: float64 (resamples,)."""
+        names, places = _numbered([*truth.labels, *said])
+        of_truth, of_said = (
+            np.eye(len(names), dtype=np.float32)[half]  # (listings, classes)
+            for half in (places[: len(truth)], places[len(truth) :])
+        )
+        hits, there, answered = (
+            self._weights @ each for each in (of_truth * of_said, of_truth, of_said)
+        )
+        f1 = 2 * hits / np.maximum(there + answered, np.finfo(np.float32).tiny)
+        found: Figures = f1.sum(axis=1, where=there > 0, dtype=np.float64) / (there > 0).sum(axis=1)
+        return found
 
     def _sums(self, values: Figures | Flags) -> Figures:
         sums: Figures = (self._weights @ values.astype(np.float32)).astype(np.float64)

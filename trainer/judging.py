@@ -21,6 +21,7 @@ from trainer.evaluation import (
     calibration_error,
     interval,
     log_loss,
+    losses,
     macro_f1,
     mean,
     share_by,
@@ -224,13 +225,20 @@ def quality(answers: Answers, holdout: HeldOut) -> Quality:
     """Measure a release on a hold-out of one listing at least."""
     truth = holdout.truth
     right = answers.right(truth)
+    resamples = Bootstrap(truth)
+    resampled = {
+        "accuracy": resamples.means(right),
+        "macro_f1": resamples.macro_f1(answers.said, truth),
+        "log_loss": resamples.means(losses(answers, truth)),
+        "calibration_error": resamples.calibration_errors(answers.confidence, right),
+    }
     return Quality(
         items=len(truth),
         accuracy=mean(right, truth),
-        accuracy_interval=interval(Bootstrap(truth).means(right)),
         macro_f1=macro_f1(answers.said, truth),
         log_loss=log_loss(answers, truth),
         calibration_error=calibration_error(answers.confidence, right, truth),
+        intervals={figure: interval(found) for figure, found in resampled.items()},
         by_class=_figures(truth.labels, right),
         by_domain=_figures(holdout.items.domains, right, DOMAINS),
     )

@@ -42,12 +42,14 @@ class Measure(msgspec.Struct, frozen=True):
         unit: What it is measured in.
         better: Whether more is better, or less.
         change: The parent's figure and the release's.
+        interval: Bounds of the release's, with 95% confidence; None if they were not measured.
     """
 
     name: str
     unit: Unit
     better: Literal["more", "less"]
     change: Change
+    interval: tuple[float, float] | None
 
 
 class Group(msgspec.Struct, frozen=True):
@@ -99,7 +101,6 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
         domains: Sources or languages, those with most listings first.
         deleted: How many learned labels are of listings that were deleted since.
         items: How many hold-out listings each was judged by.
-        interval: Bounds of the release's accuracy, with 95% confidence.
         measures: Accuracy, macro-F1, log loss and calibration error; none if nothing was measured.
         gates: What it had to show before it was announced.
         fine_tuning: How its encoder was fine-tuned, if it was.
@@ -114,7 +115,6 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     domains: list[Group]
     deleted: Change
     items: Change
-    interval: tuple[float, float] | None
     measures: list[Measure]
     gates: list[GateResult]
     fine_tuning: FineTuning | None
@@ -142,7 +142,6 @@ def explain(
         domains=_domains(now, before),
         deleted=Change(parent.lineage.deleted if parent else None, manifest.lineage.deleted),
         items=Change(before.items if before else None, now.items if now else None),
-        interval=now.accuracy_interval if now else None,
         measures=_measures(now, before) if now else [],
         gates=manifest.evaluation,
         fine_tuning=manifest.fine_tuning,
@@ -192,12 +191,13 @@ def _group(name: str, now: Mapping[str, Figure], before: Mapping[str, Figure]) -
 
 
 def _measures(now: Quality, before: Quality | None) -> list[Measure]:
-    def change(figure: str) -> Change:
-        return Change(getattr(before, figure) if before else None, getattr(now, figure))
+    def measure(name: str, unit: Unit, better: Literal["more", "less"], figure: str) -> Measure:
+        change = Change(getattr(before, figure) if before else None, getattr(now, figure))
+        return Measure(name, unit, better, change, now.intervals.get(figure))
 
     return [
-        Measure("accuracy", "share", "more", change("accuracy")),
-        Measure("macro-F1", "share", "more", change("macro_f1")),
-        Measure("log loss", "nats", "less", change("log_loss")),
-        Measure("calibration error", "share", "less", change("calibration_error")),
+        measure("accuracy", "share", "more", "accuracy"),
+        measure("macro-F1", "share", "more", "macro_f1"),
+        measure("log loss", "nats", "less", "log_loss"),
+        measure("calibration error", "share", "less", "calibration_error"),
     ]

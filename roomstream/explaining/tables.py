@@ -20,12 +20,13 @@ def measures(explanation: Explanation) -> Table:
     """Quality in all."""
     return Table(
         "Quality",
-        ("measure", "parent", "now", "change", ""),
+        ("measure", "parent", "now", "with 95% confidence", "change", ""),
         [
             (
                 measure.name,
                 words.figure(measure.change.before, measure.unit),
                 words.figure(measure.change.now, measure.unit),
+                words.bounds(measure),
                 words.growth(measure.change, measure.unit),
                 words.verdict(measure),
             )

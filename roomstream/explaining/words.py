@@ -141,6 +141,11 @@ def _data(explanation: Explanation) -> Iterator[str]:
         yield f"{deleted:,.0f} of the labels are of listings that were deleted since{since}."
 
 
+def bounds(measure: Measure) -> str:
+    """What a figure is between, such as `0.61 to 0.70`; empty where it was not measured."""
+    return " to ".join(figure(each, measure.unit) for each in measure.interval or ())
+
+
 def _most(classes: list[ClassChange]) -> list[ClassChange]:
     """The classes with most new labels."""
     return sorted(classes, key=lambda each: -abs(each.labels.difference or 0))[:5]
@@ -156,13 +161,16 @@ def _taxonomy(classes: list[ClassChange]) -> Iterator[str]:
 
 
 def _quality(explanation: Explanation) -> Iterator[str]:
-    if explanation.interval is None:
+    if not explanation.measures:
         yield "How good it is was not measured: no listing was held out."
         return
-    accuracy, (low, high) = explanation.measures[0].change, explanation.interval
+    accuracy, bounds = explanation.measures[0].change, explanation.measures[0].interval
+    between = (
+        f" ({percent(bounds[0])} to {percent(bounds[1])} with 95% confidence)" if bounds else ""
+    )
     text = (
-        f"Its answers are right for {percent(accuracy.now)} ({percent(low)} to {percent(high)} with 95% "
-        f"confidence), judged by {count(explanation.items.now)} listings that it never learned"
+        f"Its answers are right for {percent(accuracy.now)}{between}, judged by "
+        f"{count(explanation.items.now)} listings that it never learned"
     )
     if accuracy.before is None:
         yield f"{text}."

@@ -150,7 +150,7 @@ def test_a_release_shows_how_good_it_is(roomstream: Command, shared: SharedSetti
     quality = Quality(
         items=400,
         accuracy=0.875,
-        accuracy_interval=(0.84, 0.905),
+        intervals={"accuracy": (0.84, 0.905)},
         macro_f1=0.61,
         log_loss=0.4,
         calibration_error=0.02,

@@ -54,6 +54,22 @@ def test_figures_are_those_of_scikit_learn(drawn: tuple[Truth, Answers]) -> None
 
 
 @given(evaluated())
+def test_macro_f1_of_a_resample_is_that_of_its_listings(drawn: tuple[Truth, Answers]) -> None:
+    """Classes that it has no listing of do not count."""
+    truth, answers = drawn
+    resamples = Bootstrap(truth)
+    found = resamples.macro_f1(answers.said, truth)
+    for row in (0, 1, 999):
+        there = np.flatnonzero(resamples._weights[row])
+        labels = [truth.labels[int(place)] for place in there]
+        resample = Truth(labels, resamples._weights[row][there].astype(float))
+
+        assert found[row] == pytest.approx(
+            macro_f1([answers.said[place] for place in there], resample), rel=1e-4
+        )
+
+
+@given(evaluated())
 def test_recall_is_that_of_scikit_learn(drawn: tuple[Truth, Answers]) -> None:
     """The share of right answers in each class."""
     truth, answers = drawn

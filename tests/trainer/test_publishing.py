@@ -184,14 +184,16 @@ def test_a_release_is_calibrated_inside_its_head(desk: Desk) -> None:
 
 
 def test_a_release_says_how_good_it_is(desk: Desk) -> None:
-    """By class and by domain, with an interval; that is what `releases show` tells."""
+    """By class and by domain, with intervals; that is what `releases show` tells."""
     desk.learn(*learned_numbers(80), *learned_numbers(60, held_out=True))
     quality = desk.publish().manifest.quality
 
     assert quality is not None
     assert quality.items == 60
-    low, high = quality.accuracy_interval
-    assert 0 < low <= quality.accuracy <= high <= 1
+    assert set(quality.intervals) == {"accuracy", "macro_f1", "log_loss", "calibration_error"}
+    for figure, (low, high) in quality.intervals.items():
+        assert 0 <= low <= high
+        assert low <= getattr(quality, figure) <= high or figure == "calibration_error"
     assert set(quality.by_class) == set(ROOM_TYPES)
     assert sum(figure.items for figure in quality.by_class.values()) == 60
     assert {domain: figure.items for domain, figure in quality.by_domain.items()} == {"": 60}

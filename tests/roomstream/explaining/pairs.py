@@ -79,7 +79,10 @@ def _quality(accuracy: float, recall: dict[str, float], domains: dict[str, float
     return Quality(
         items=400,
         accuracy=accuracy,
-        accuracy_interval=(accuracy - 0.03, accuracy + 0.03),
+        intervals={
+            "accuracy": (accuracy - 0.03, accuracy + 0.03),
+            "macro_f1": (accuracy - 0.26, accuracy - 0.14),
+        },
         macro_f1=accuracy - 0.2,
         log_loss=1 - accuracy,
         calibration_error=0.02,
