@@ -42,6 +42,10 @@ _UNDECIDED = f"""*These* and *all alone* are models that were fine-tuned on the 
 new titles, on all of them, and on nothing else. *{DECIDED[:1].upper()}{DECIDED[1:]}* are all but those of
 which {UNDECIDED_ROWS} or more are taught and no class has two thirds, such as "Rental unit in Barcelona ·
 1 bedroom · 1 bed · 1 bath": one guess at it is right or wrong for a twentieth of the test at once.
+
+A model of all new labels has seen three times as many of them. Tried to come closer to it by 1,000:
+n-grams refitted until they converge do, and lose as much on cities in turn; more draws of the replay
+buffer, other rates of the learners and other weights of the mixture change nothing that the seeds do not.
 """
 
 
