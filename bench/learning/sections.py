@@ -49,6 +49,14 @@ buffer, other rates of the learners and other weights of the mixture change noth
 """
 
 
+_LEARNED_NOISE = """\
+Wrong labels that contradict what the trainer is sure of are held back as suspects. Those about titles
+that it is not sure of are learned, and cost what the table says until later labels outvote them. The
+gates compare releases with each other and not with what might have been: a loss that comes with the
+labels, and that the hold-out shares because a tenth of the wrong labels is in it, is none to them.
+"""
+
+
 def section(results: Sequence[Result], stream: str, picture: str | None) -> str:
     """
     Everything about a stream.
@@ -200,7 +208,7 @@ def _noise(results: Sequence[Result]) -> str:
             worst = Spread.of(min(phase) for phase in lost)
             rows.append([title, *(points(each, signed=True) for each in (*ends, worst))])
     head = ("accuracy minus that without noise", *(f"after: {phase}" for phase in phases), "worst")
-    return table(head, rows) if rows else ""
+    return f"{table(head, rows)}\n{_LEARNED_NOISE}" if rows else ""
 
 
 def _alarms(results: Sequence[Result], stream: str) -> str:
