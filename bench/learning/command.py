@@ -34,7 +34,7 @@ from roomstream.brokers import EmbeddedBroker
 from schemas.errors import ConfigurationError, RoomstreamError
 from trainer.sources import MINILM
 
-QUICK = 1 / 20
+QUICK = 1 / 30
 """The share of the rows that --quick takes."""
 LISTINGS = Path("../shared/data/listings")
 _DECIDE = ("data", "stream", "csv", "seeds", "quick", "rows", "test", "methods", "model", "minutes")
@@ -53,7 +53,7 @@ def arguments() -> argparse.Namespace:
     add("--stream", help="files of it in turn, such as nyc,dublin; else the standard streams")
     add("--csv", type=Path, help="a CSV with text,label,task,split instead; tasks come in turn")
     add("--seeds", type=int, default=3, help="how often everything is repeated (3)")
-    add("--quick", action="store_true", help="one seed, 1/20 of all rows: shows that it runs")
+    add("--quick", action="store_true", help="one seed, 1/30 of all rows: shows that it runs")
     add("--rows", type=int, default=Size.rows, help=f"of each city or task ({Size.rows:,})")
     add("--test", type=int, default=Size.test, help=f"test rows of each ({Size.test:,})")
     add("--methods", default=",".join(METHODS), help=f"some of {', '.join(METHODS)}")

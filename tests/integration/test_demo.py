@@ -99,6 +99,7 @@ def test_the_demo_shows_learning_without_a_stop(tmp_path: Path) -> None:
     assert list(tmp_path.glob("roomstream-*")) == []
 
 
+@pytest.mark.parametrize("broker", ["embedded_broker"], ids=["embedded"], indirect=True)
 def test_a_killed_worker_and_trainer_lose_nothing(
     tmp_path: Path, broker: Broker, kafka_settings: KafkaSettings
 ) -> None:

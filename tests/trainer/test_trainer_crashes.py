@@ -63,6 +63,7 @@ def _on_topic(deployment: Deployment) -> dict[str, LabelledEvent]:
     return {event.event_id: event for event in events if isinstance(event, LabelledEvent)}
 
 
+@pytest.mark.parametrize("broker", ["kafka_node"], ids=["kafka"], indirect=True)
 def test_killed_anywhere_every_label_is_learned_once(deployment: Deployment) -> None:
     """After twelve SIGKILLs database and topic agree, and the learner was never interrupted."""
     chance = random.Random(7)
