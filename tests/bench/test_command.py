@@ -7,8 +7,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from bench.learning.command import arguments, main
+from bench.learning.command import QUICK, arguments, main
 from bench.learning.running import _ONE_THREAD
+from bench.learning.streams import Size
 from tests.bench.results import result
 
 
@@ -43,7 +44,8 @@ def test_a_quick_run_of_tasks_goes_on_from_a_report(
     monkeypatch.chdir(tmp_path)
     rows = [f"text {n},label,first,{'test' if n < 4 else 'train'}" for n in range(30)]
     Path("tasks.csv").write_text("\n".join(["text,label,task,split", *rows]))
-    about = {"rows": 300, "test rows": 75, "minutes": 1.5}
+    size = Size(share=QUICK)
+    about = {"rows": size.of(size.rows), "test rows": size.of(size.test), "minutes": 1.5}
     found = [msgspec.to_builtins(result("tasks", "tfidf", accuracy=0.625))]
     Path("learning.json").write_text(json.dumps({"about": about, "results": found}))
     for name in (*_ONE_THREAD, "TOKENIZERS_PARALLELISM"):
