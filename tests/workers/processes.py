@@ -1,5 +1,6 @@
 """Worker processes as they run in production: started, scraped, signalled, and read afterwards."""
 
+import http.client
 import json
 import os
 import signal
@@ -18,6 +19,8 @@ from runtime.settings import KafkaSettings, SharedSettings, settings_environment
 from tests.processes import eventually, own_port
 
 Labels = tuple[tuple[str, str], ...]
+
+_LAST_LINES = 40
 
 WORKER = (sys.executable, "-P", "-m", "roomstream", "worker")
 
@@ -69,6 +72,10 @@ class WorkerProcess:
         """Its log; a line that is no JSON object fails the test."""
         return [json.loads(line) for line in self._log.read_text().splitlines()]
 
+    def last_lines(self) -> list[str]:
+        """The end of its log as it is."""
+        return self._log.read_text(errors="replace").splitlines()[-_LAST_LINES:]
+
     def get(self, path: str, port: int | None = None) -> tuple[int, str]:
         """Ask its port; status 0 where nobody answers."""
         address = f"http://127.0.0.1:{port or self.port}{path}"
@@ -78,7 +85,7 @@ class WorkerProcess:
         except urllib.error.HTTPError as error:
             with error:
                 return error.code, error.read().decode()
-        except (OSError, urllib.error.URLError):
+        except (OSError, http.client.HTTPException):  # it may end in the middle of an answer
             return 0, ""
 
     def ready(self) -> bool:
@@ -133,6 +140,9 @@ class Fleet:
         return iter(self.started)
 
     def close(self) -> None:
-        """Kill what still runs."""
-        for worker in self.started:
+        """Kill what still runs; tell how each ended and its last lines, which a failure shows."""
+        for number, worker in enumerate(self.started):
+            code = worker.process.poll()
             worker.__exit__()
+            end = "was running" if code is None else f"had ended with {code}"
+            sys.stderr.write("\n".join([f"worker {number} {end}", *worker.last_lines(), ""]))
