@@ -13,6 +13,10 @@ lengths = st.lists(st.integers(0, 600), max_size=80)
 budgets = st.integers(1, 600)
 
 
+def cost(batches: Sequence[Sequence[int]], overhead: int) -> int:
+    return sum(overhead + len(batch) * max(batch) for batch in batches)
+
+
 def padded_tokens(batch: Sequence[int], lengths: Sequence[int]) -> int:
     return len(batch) * max(lengths[index] for index in batch)
 
@@ -41,13 +45,30 @@ def test_texts_are_sorted_by_length(lengths: list[int], budget: int) -> None:
     assert sorted(range(len(lengths)), key=lambda index: (lengths[index], index)) == flat
 
 
-@given(lengths=lengths, budget=budgets)
-def test_no_batch_could_take_the_next_text(lengths: list[int], budget: int) -> None:
-    """A batch closes only when the next text would exceed its budget."""
-    batches = token_budget_batches(lengths, budget)
+@given(
+    lengths=st.lists(st.integers(0, 12), min_size=1, max_size=8),
+    budget=st.integers(1, 40),
+    overhead=st.integers(0, 30),
+)
+def test_no_other_cut_costs_less(lengths: list[int], budget: int, overhead: int) -> None:
+    """Of all ways to cut the sorted texts within the budget."""
+    ordered = sorted(lengths)
+    places = range(1, len(ordered))
+    ways = [
+        [ordered[start:end] for start, end in itertools.pairwise((0, *cuts, len(ordered)))]
+        for count in range(len(ordered))
+        for cuts in itertools.combinations(places, count)
+    ]
+    allowed = [
+        way
+        for way in ways
+        if all(len(batch) == 1 or batch[-1] * len(batch) <= budget for batch in way)
+    ]
+    found = token_budget_batches(lengths, budget, overhead)
 
-    for batch, following in itertools.pairwise(batches):
-        assert padded_tokens([*batch, following[0]], lengths) > budget
+    assert cost([[lengths[index] for index in batch] for batch in found], overhead) == min(
+        cost(way, overhead) for way in allowed
+    )
 
 
 @pytest.mark.parametrize(
@@ -73,3 +94,8 @@ def test_padding_is_a_few_per_cent_of_a_window_of_titles() -> None:
 
     assert padded <= 1.1 * sum(lengths) < 0.6 * padded_tokens(range(256), lengths) * 1.1
     assert TOKEN_BUDGET == 256
+
+
+def test_a_long_text_pads_no_short_ones() -> None:
+    """Though one batch would hold them all."""
+    assert token_budget_batches([5, 5, 30, 5, 5]) == [[0, 1, 3, 4], [2]]
