@@ -20,7 +20,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from bench.brokers import kafka_node
 from bench.machine import machine
-from bench.speed import latency, learning, serving, start, swap, workers
+from bench.speed import latency, learning, scale, serving, start, swap, workers
 from bench.speed.check import compared, reference
 from bench.speed.models import SIZES
 from bench.speed.parts import Measured, Part, Run
@@ -28,7 +28,7 @@ from bench.speed.report import page, pictures, report
 from bench.speed.titles import titles
 from schemas.errors import ExitCode, RoomstreamError
 
-_MEASURED = serving, workers, latency, swap, learning, start
+_MEASURED = serving, workers, latency, swap, learning, start, scale
 PARTS = {module.PART.name: module.PART for module in _MEASURED}
 
 

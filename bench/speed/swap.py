@@ -228,6 +228,15 @@ def _releases(model: Model, count: int, texts: Sequence[str]) -> Iterator[Manife
         yield manifest
 
 
+def taught_head(model: Model, texts: Sequence[str]) -> bytes:
+    """The head of a learner that has learned some titles with this model."""
+    parts = {Blob.of(data).digest: data for data in model.imported.parts.values()}
+    taught = Classifier.load(model.imported.manifest, lambda blob: parts[blob.digest])
+    tokens, learner = taught.tokenise(texts), LEARNERS["mixture"]()
+    learner.learn(_examples(taught, tokens), [ROOM_TYPES[i % 4] for i in range(len(texts))])
+    return learner.head()
+
+
 def _examples(classifier: Classifier, tokens: Sequence[Tokens]) -> Examples:
     features = classifier.encoder.of_tokens(tokens).features
     return Examples(features, [text.ids for text in tokens])

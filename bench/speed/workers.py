@@ -10,13 +10,14 @@ from pathlib import Path
 from statistics import median
 
 import msgspec
+import psutil
 from matplotlib.figure import Figure
 
 from bench.speed.models import SIZES, Size
 from bench.speed.parts import Aim, Part, Run, bars, spread, table
 from bench.speed.rounds import Ratio
 from bench.speed.serving import CEILING, raw_rate
-from bench.speed.stage import Model, Stage
+from bench.speed.stage import Model, Process, Stage
 from roomstream.ports import reserved_port
 from schemas.topics import Topic
 
@@ -99,11 +100,11 @@ def measure(size: Size, run: Run) -> Workers:
 
         def ours(delivery: str) -> float:
             stage = Stage.made(model, servers)
-            return _rate(stage, stage.workers(delivery, PROCESSES), texts)
+            return answered(stage, stage.workers(delivery, PROCESSES), texts).rate
 
         def naive(batch: int) -> float:
             stage = Stage.made(model, servers)
-            return _rate(stage, _naive(stage, model, batch), few)
+            return answered(stage, _naive(stage, model, batch), few).rate
 
         ways: dict[str, Callable[[], float]] = {
             CEILING: lambda: _ceiling(model.source, texts),
@@ -120,16 +121,45 @@ def measure(size: Size, run: Run) -> Workers:
     return Workers(size.name, rates)
 
 
-def _rate(stage: Stage, commands: Sequence[Sequence[str]], texts: Sequence[str]) -> float:
-    """Results a second once all processes have their share, without the first and last windows."""
+class Pace(msgspec.Struct, frozen=True):
+    """
+    How fast processes answered.
+
+    Attributes:
+        rate: Results a second, without the first and the last windows.
+        own_seconds: Processor time of the processes for a result.
+        other_seconds: Processor time of everything else on this machine for a result.
+    """
+
+    rate: float
+    own_seconds: float
+    other_seconds: float
+
+
+def answered(stage: Stage, commands: Sequence[Sequence[str]], texts: Sequence[str]) -> Pace:
+    """Let processes answer texts, once all of them have their share of the partitions."""
     with stage.running(commands) as processes:
         stage.send(texts[:_WARM_TEXTS])
         stage.results(_WARM_TEXTS, processes)
         time.sleep(_SETTLE_SECONDS)
         stage.send(texts[_WARM_TEXTS:])
+        own, every = _own_seconds(processes), _every_second()
         written = stage.results(len(texts), processes)[_WARM_TEXTS:]
+        own, every = _own_seconds(processes) - own, _every_second() - every
     first, last = int(_FIRST * len(written)), int(_LAST * len(written))
-    return (last - first) / (written[last] - written[first])
+    rate = (last - first) / (written[last] - written[first])
+    return Pace(rate, own / len(written), (every - own) / len(written))
+
+
+def _own_seconds(processes: Sequence[Process]) -> float:
+    times = [psutil.Process(each.pid).cpu_times() for each in processes]
+    return sum(each.user + each.system for each in times)
+
+
+def _every_second() -> float:
+    """Processor time that this machine has spent on anything."""
+    times = psutil.cpu_times()
+    return float(times.user + times.nice + times.system + times.irq + times.softirq)
 
 
 def _naive(stage: Stage, model: Model, batch: int) -> list[list[str]]:

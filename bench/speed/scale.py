@@ -1,0 +1,207 @@
+"""More workers: one, two and four here, and up to a thousand in a simulation that these calibrate."""
+
+import tempfile
+import time
+from pathlib import Path
+from statistics import median
+
+import msgspec
+import psutil
+from matplotlib.figure import Figure
+
+from artefacts.graphs import Encoder
+from artefacts.manifest import ENCODER
+from bench.speed.costs import GROUPS, GroupCosts, commit_seconds, group_costs
+from bench.speed.models import Size
+from bench.speed.parts import Aim, Part, Run, spread, table
+from bench.speed.rounds import Ratio
+from bench.speed.simulation import (
+    Cluster,
+    Costs,
+    bottleneck,
+    drained,
+    rebalance_seconds,
+    release_seconds,
+)
+from bench.speed.stage import PARTITIONS, Model, Stage
+from bench.speed.swap import taught_head
+from bench.speed.workers import Pace, answered
+from runtime.settings import KafkaSettings, load
+from workers.window import WindowSize
+
+HERE = (1, 2, 4)
+CLUSTERS = ((1, 12), (10, 120), (100, 1_200), (300, 3_600), (1_000, 10_000))
+"""Workers and partitions."""
+BROKERS, BROKER_CORES = 3, 8
+_EVENTS = 10_000_000
+_OUTAGE_SECONDS = 600
+_LOAD = 0.7
+
+
+class Scale(msgspec.Struct, frozen=True):
+    """
+    What was measured with one model.
+
+    Attributes:
+        model: Its name.
+        paces: By number of workers, round by round.
+        group: How long a group takes to meet.
+        commit_seconds: Processor time of the brokers for a partition that a transaction touches.
+        head_bytes: Of the head of a learner that has learned on.
+        encoder_bytes: Of the model.
+        load_seconds: To load it.
+    """
+
+    model: str
+    paces: dict[int, list[Pace]]
+    group: GroupCosts
+    commit_seconds: float
+    head_bytes: int
+    encoder_bytes: int
+    load_seconds: float
+
+    @property
+    def title(self) -> str:
+        """The model."""
+        return self.model
+
+    def aims(self) -> list[Aim]:
+        """Twice as many do nearly twice as much."""
+        found = Ratio.of(self._rates(2), self._rates(1))
+        return [Aim(what=f"2 workers against 1, {self.model}", aim=1.9, better="more", found=found)]
+
+    def table(self) -> str:
+        """What was measured beside what is simulated, and what a cluster would do."""
+        measured = [
+            (
+                str(workers),
+                f"{median(self._rates(workers)):.0f}",
+                spread(Ratio.of(self._rates(workers), self._rates(1))),
+                f"{self._here(workers):.0f}",
+                f"{self._here(workers) / median(self._rates(workers)) - 1:+.0%}",
+            )
+            for workers in HERE
+        ]
+        head = (
+            f"{self.model}, workers here", "results/s", "of one", "simulated results/s", "error",
+        )  # fmt: skip
+        return f"{table(head, measured)}\n\n{self._clusters()}"
+
+    def figure(self) -> Figure:
+        """Rates over workers, here and simulated."""
+        figure = Figure(figsize=(8, 3))
+        axes = figure.subplots()
+        axes.plot(HERE, [median(self._rates(each)) for each in HERE], "o", label="measured here")
+        axes.plot(HERE, [self._here(each) for each in HERE], "x", label="simulated, these cores")
+        sizes = [workers for workers, _ in CLUSTERS]
+        rates = [drained(self._costs, _cluster(*each), _EVENTS).rate for each in CLUSTERS]
+        axes.plot(sizes, rates, marker="x", label="simulated, a core a worker")
+        axes.set_xscale("log")
+        axes.set_yscale("log")
+        axes.set_xlabel(f"{self.model}: workers")
+        axes.set_ylabel("results/s")
+        axes.grid(alpha=0.3)
+        axes.legend()
+        return figure
+
+    def _rates(self, workers: int) -> list[float]:
+        return [pace.rate for pace in self.paces[workers]]
+
+    @property
+    def _costs(self) -> Costs:
+        """What one worker here shows."""
+        alone = self.paces[1]
+        text = median(pace.own_seconds for pace in alone)
+        size = WindowSize(Cluster(1, 1, 1).latency_budget_seconds, Cluster(1, 1, 1).max_window)
+        for _ in range(20):
+            size.measured(size.events, size.events / median(self._rates(1)))
+        idle = median(1 / pace.rate - pace.own_seconds for pace in alone)
+        return Costs(
+            text_seconds=text,
+            window_seconds=max(0.0, idle * size.events),
+            broker_text_seconds=median(pace.other_seconds for pace in alone),
+            broker_commit_seconds=self.commit_seconds,
+            join_seconds=self.group.join_seconds,
+            member_seconds=self.group.member_seconds,
+            head_bytes=self.head_bytes,
+            encoder_bytes=self.encoder_bytes,
+            load_seconds=self.load_seconds,
+        )
+
+    def _here(self, workers: int) -> float:
+        cores = psutil.cpu_count() or 1
+        return drained(self._costs, Cluster(workers, PARTITIONS, cores), 20_000).rate
+
+    def _clusters(self) -> str:
+        head = (
+            "simulated: workers / partitions", "results/s", "of one worker each", "brokers busy",
+            "10 min of lag are gone in", "a rebalance stops all for", "new head everywhere",
+            "new encoder everywhere", "what limits", "the setting that moves it",
+        )  # fmt: skip
+        rows = []
+        for workers, partitions in CLUSTERS:
+            cluster = _cluster(workers, partitions)
+            full = drained(self._costs, cluster, _EVENTS)
+            arriving = _LOAD * full.rate
+            lag = drained(self._costs, cluster, int(arriving * _OUTAGE_SECONDS), arriving)
+            limit, setting = bottleneck(self._costs, cluster, _EVENTS)
+            rows.append(
+                (
+                    f"{workers:,} / {partitions:,}",
+                    f"{full.rate:,.0f}",
+                    f"{full.rate * self._costs.text_seconds / workers:.2f}",
+                    f"{full.broker_share:.0%}",
+                    f"{lag.seconds / 60:.0f} min",
+                    f"{rebalance_seconds(self._costs, cluster):.1f} s",
+                    f"{release_seconds(self._costs, cluster, encoder=False):.1f} s",
+                    f"{release_seconds(self._costs, cluster, encoder=True):.0f} s",
+                    limit,
+                    setting,
+                )
+            )
+        return table(head, rows)
+
+
+def _cluster(workers: int, partitions: int) -> Cluster:
+    return Cluster(workers, partitions, workers, broker_cores=BROKERS * BROKER_CORES)
+
+
+def measure(size: Size, run: Run) -> Scale:
+    """
+    Let one, two and four workers (exactly-once) answer the same titles.
+
+    Args:
+        size: Of the model.
+        run: Titles, and how often.
+    """
+    kafka = load(KafkaSettings, bootstrap_servers=run.servers)
+    run.tick(f"{size.name}: what brokers take")
+    commit, group = commit_seconds(kafka), group_costs(kafka)
+    with tempfile.TemporaryDirectory(prefix="roomstream-bench-") as folder:
+        model = Model.made(size, Path(folder))
+        encoder = model.imported.parts[ENCODER]
+        paces: dict[int, list[Pace]] = {workers: [] for workers in HERE}
+        for _ in range(run.rounds):
+            for workers in HERE:
+                run.tick(f"{size.name}: {workers} workers")
+                stage = Stage.made(model, run.servers)
+                commands = stage.workers("exactly-once", workers)
+                paces[workers].append(answered(stage, commands, run.texts))
+        started = time.perf_counter()
+        Encoder(encoder)
+        load_seconds = time.perf_counter() - started
+        head = taught_head(model, run.texts)
+    return Scale(size.name, paces, group, commit, len(head), len(encoder), load_seconds)
+
+
+_ABOUT = f"""\
+Workers (exactly-once) on the same two cores as Kafka and the reader: four are more than there are
+cores. The simulation (`bench/speed/simulation.py`) is of discrete events, a window each. One worker here
+gives the processor time of worker and brokers for a listing and the wait for a commit; transactions to
+one and to many partitions give what the brokers take for each; groups of {GROUPS[0]} to {GROUPS[-1]}
+consumers give how long a rebalance takes. Its error is that on two and four workers, which it has not
+seen. The clusters have a core a worker, {BROKERS} brokers of {BROKER_CORES} cores and a store of 1 GB/s.
+They answer {_EVENTS:,} events, and catch up with 10 minutes while {_LOAD:.0%} of that rate arrives.
+"""
+
+PART = Part("scale", _ABOUT, lambda run: [measure(size, run) for size in run.sizes])
