@@ -250,7 +250,8 @@ class FaustDelivery:
                 # Another commit was under way, perhaps without these events.
                 await self._app.consumer.commit()
             window.stage_seconds["deliver"] = time.perf_counter() - answered
-            self._size.measured(len(events), time.perf_counter() - started)
+            seconds = time.perf_counter() - started
+            self._size.measured(len(events), seconds, self._partitions.waiting)
         self._events += len(events)
         self._partitions.answered(records)
         self.metrics.count(window, self._size.events)

@@ -55,7 +55,7 @@ class WorkerMetrics:
         )
         self.window = Gauge(
             "roomstream_worker_window_events",
-            "The most events of the next window, by the latency budget.",
+            "The most events of the next window, by the latency budget and what waits.",
             registry=self.registry,
         )
         self.lag = Gauge(

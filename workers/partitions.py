@@ -21,6 +21,9 @@ class Partitions:
         app: The Faust app.
         metrics: Shows the lag of every assigned partition.
         health: Its condition `partitions` is met once some are assigned and brokers are in reach.
+
+    Attributes:
+        waiting: Events that were not answered when it last looked.
     """
 
     def __init__(self, app: Any, metrics: WorkerMetrics, health: Health) -> None:
@@ -28,6 +31,7 @@ class Partitions:
         self._metrics = metrics
         self._health = health
         self._next: dict[TP, int] = {}  # the first offset that is not answered
+        self.waiting = 0
 
     async def observe(self, fault: str) -> None:
         """Look at what is assigned now; `fault` says why brokers are out of reach, if they are."""
@@ -48,6 +52,7 @@ class Partitions:
                 if end is not None:
                     lags[place.partition] = max(0, end - self._next[place])
         self._metrics.show_lags(lags)
+        self.waiting = sum(lags.values())
 
     def check(self) -> None:
         """
@@ -76,4 +81,5 @@ class Partitions:
     def released(self) -> None:
         """Note that all partitions were given away; what comes next is looked up anew."""
         self._next.clear()
+        self.waiting = 0
         self._metrics.show_lags({})

@@ -66,7 +66,12 @@ class WorkerSettings(Settings):
     ] = 9100
     latency_budget_seconds: Annotated[
         float,
-        Field(gt=0, le=60, description="How long one window may take; its size follows from it."),
+        Field(
+            gt=0,
+            le=60,
+            description="How long one window may take; its size follows from it. With a backlog it may "
+            "take an eighth of the time that the backlog needs, up to 4 s, if that is longer.",
+        ),
     ] = 0.5
     max_window: Annotated[
         int,

@@ -168,7 +168,8 @@ class TransactionalDelivery:
             self._below_bytes = refused.most_bytes
             raise  # the window comes again, and what is as large is cut
         window.stage_seconds["deliver"] = time.perf_counter() - answered
-        self._size.measured(len(records), time.perf_counter() - started)
+        waiting = sum(session.lags().values())
+        self._size.measured(len(records), time.perf_counter() - started, waiting)
         self._events += len(records)
         self._lost = 0
         self.metrics.count(window, self._size.events)

@@ -27,7 +27,6 @@ from bench.speed.stage import PARTITIONS, Model, Stage
 from bench.speed.swap import taught_head
 from bench.speed.workers import Pace, answered
 from runtime.settings import KafkaSettings, load
-from workers.window import WindowSize
 
 HERE = (1, 2, 4)
 CLUSTERS = ((1, 12), (10, 120), (100, 1_200), (300, 3_600), (1_000, 10_000))
@@ -112,13 +111,10 @@ class Scale(msgspec.Struct, frozen=True):
         """What one worker here shows."""
         alone = self.paces[1]
         text = median(pace.own_seconds for pace in alone)
-        size = WindowSize(Cluster(1, 1, 1).latency_budget_seconds, Cluster(1, 1, 1).max_window)
-        for _ in range(20):
-            size.measured(size.events, size.events / median(self._rates(1)))
         idle = median(1 / pace.rate - pace.own_seconds for pace in alone)
         return Costs(
             text_seconds=text,
-            window_seconds=max(0.0, idle * size.events),
+            window_seconds=max(0.0, idle * median(pace.together for pace in alone)),
             broker_text_seconds=median(pace.other_seconds for pace in alone),
             broker_commit_seconds=self.commit_seconds,
             join_seconds=self.group.join_seconds,

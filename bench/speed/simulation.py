@@ -124,8 +124,8 @@ def drained(costs: Costs, cluster: Cluster, events: int, arriving: float = 0.0) 
         inference = taken * costs.text_seconds * slower
         ready = at + inference
         done = brokers.commit(ready, taken, shares[worker]) + costs.window_seconds
-        size.measured(taken, done - at)
         waiting[worker] -= taken
+        size.measured(taken, done - at, int(waiting[worker]))
         answered, windows, busy = answered + taken, windows + 1, busy + inference
         now = max(now, done)
         heapq.heappush(begun, (done, worker))
@@ -191,8 +191,8 @@ def rebalance_seconds(costs: Costs, cluster: Cluster) -> float:
     """
     How long nobody answers when a member comes or goes.
 
-    All members finish their window, meet, and go on from what is committed (KIP-62; static membership,
-    KIP-345, spares a member that is back within its session timeout all of it).
+    All members finish their window (a longer one in a backlog), meet, and go on from what is committed
+    (KIP-62). Static membership (KIP-345) spares a member that is back in time all of it.
     """
     return (
         cluster.latency_budget_seconds + costs.join_seconds + cluster.workers * costs.member_seconds

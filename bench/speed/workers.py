@@ -6,10 +6,12 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from itertools import pairwise
 from pathlib import Path
 from statistics import median
 
 import msgspec
+import numpy as np
 import psutil
 from matplotlib.figure import Figure
 
@@ -26,7 +28,8 @@ FAUST = "roomstream, at-least-once (Faust)"
 NAIVE = "Faust and a Hugging Face pipeline, batches of {}"
 PROCESSES = 2
 _FIRST, _LAST = 0.2, 0.9
-_WARM_TEXTS = 64
+_WARM_SHARE = 0.25  # windows have grown, and the brokers' code is compiled
+_APART_SECONDS = 0.05  # no window is answered sooner
 _SETTLE_SECONDS = 10  # a group that has met once more by then stays as it is
 
 
@@ -126,29 +129,35 @@ class Pace(msgspec.Struct, frozen=True):
     How fast processes answered.
 
     Attributes:
-        rate: Results a second, without the first and the last windows.
+        rate: Results a second, without the first and the last ones.
         own_seconds: Processor time of the processes for a result.
         other_seconds: Processor time of everything else on this machine for a result.
+        together: Results that were written at once, on average: a window, where there is one process.
     """
 
     rate: float
     own_seconds: float
     other_seconds: float
+    together: float
 
 
 def answered(stage: Stage, commands: Sequence[Sequence[str]], texts: Sequence[str]) -> Pace:
     """Let processes answer texts, once all of them have their share of the partitions."""
+    warm = int(_WARM_SHARE * len(texts))
     with stage.running(commands) as processes:
-        stage.send(texts[:_WARM_TEXTS])
-        stage.results(_WARM_TEXTS, processes)
+        stage.send(texts[:warm])
+        stage.results(warm, processes)
         time.sleep(_SETTLE_SECONDS)
-        stage.send(texts[_WARM_TEXTS:])
+        stage.send(texts[warm:])
         own, every = _own_seconds(processes), _every_second()
-        written = stage.results(len(texts), processes)[_WARM_TEXTS:]
+        written = stage.results(len(texts), processes)[warm:]
         own, every = _own_seconds(processes) - own, _every_second() - every
     first, last = int(_FIRST * len(written)), int(_LAST * len(written))
-    rate = (last - first) / (written[last] - written[first])
-    return Pace(rate, own / len(written), (every - own) / len(written))
+    # By a line through all of them: windows are written at once.
+    rate = float(np.polyfit(written[first:last], range(first, last), 1)[0])
+    windows = 1 + sum(later - sooner > _APART_SECONDS for sooner, later in pairwise(written))
+    count = len(written)
+    return Pace(rate, own / count, (every - own) / count, count / windows)
 
 
 def _own_seconds(processes: Sequence[Process]) -> float:

@@ -3,23 +3,24 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workers.window import WindowSize
+from workers.window import BACKLOG_SECONDS, BACKLOG_WINDOWS, WindowSize
 
 BUDGETS = st.floats(0.01, 60)
 MOST = st.integers(1, 4096)
 SECONDS = st.floats(0, 1e4, allow_nan=False)
-WINDOWS = st.lists(st.tuples(st.integers(0, 5000), SECONDS), max_size=40)
+WAITING = st.integers(0, 10**9)
+WINDOWS = st.lists(st.tuples(st.integers(0, 5000), SECONDS, WAITING), max_size=40)
 
 
 @given(BUDGETS, MOST, WINDOWS)
 def test_a_window_stays_between_one_and_the_most(
-    budget: float, most: int, windows: list[tuple[int, float]]
+    budget: float, most: int, windows: list[tuple[int, float, int]]
 ) -> None:
     """Whatever is measured, there is room for one event and never for more than allowed."""
     size = WindowSize(budget, most)
     sizes = [size.events]
-    for events, seconds in windows:
-        size.measured(events, seconds)
+    for window in windows:
+        size.measured(*window)
         sizes.append(size.events)
 
     assert all(1 <= events <= most for events in sizes)
@@ -27,13 +28,13 @@ def test_a_window_stays_between_one_and_the_most(
 
 @given(BUDGETS, MOST, WINDOWS)
 def test_a_window_at_most_doubles(
-    budget: float, most: int, windows: list[tuple[int, float]]
+    budget: float, most: int, windows: list[tuple[int, float, int]]
 ) -> None:
     """One fast window is no reason to take in a thousand events next time."""
     size = WindowSize(budget, most)
-    for events, seconds in windows:
+    for window in windows:
         before = size.events
-        size.measured(events, seconds)
+        size.measured(*window)
 
         assert size.events <= 2 * before
 
@@ -80,3 +81,28 @@ def test_an_empty_window_says_nothing() -> None:
     size.measured(0, 100)
 
     assert size.events == 8
+
+
+@given(BUDGETS, st.integers(0, 10**6))
+def test_a_backlog_is_answered_in_windows_of_a_share_of_its_time(
+    budget: float, waiting: int
+) -> None:
+    """Of an eighth or of 4 seconds, and never of less than the budget."""
+    size, seconds_per_event = WindowSize(budget, 10**6), 0.01
+    for _ in range(30):
+        size.measured(size.events, size.events * seconds_per_event, waiting)
+    seconds = max(budget, min(waiting * seconds_per_event / BACKLOG_WINDOWS, BACKLOG_SECONDS))
+
+    assert abs(size.events - max(1, seconds / seconds_per_event)) <= 1
+
+
+def test_a_backlog_that_is_gone_shrinks_the_next_window_at_once() -> None:
+    """What comes then is answered within the budget again."""
+    size = WindowSize(0.5, 2048)
+    for _ in range(12):
+        size.measured(size.events, size.events * 0.01, waiting=10_000)
+    assert size.events == 400
+
+    size.measured(400, 4.0, waiting=0)
+
+    assert size.events == 50
