@@ -35,10 +35,8 @@ def token_budget_batches(
         Indices into `lengths`, each once, shortest texts first.
     """
     order = sorted(range(len(lengths)), key=lengths.__getitem__)
-    costs, starts = (
-        [0],
-        [0],
-    )  # of the first texts at best: what they cost, where their last batch begins
+    # Of the first texts at best: what they cost, and where their last batch begins.
+    costs, starts = [0], [0]
     for end, text in enumerate(order, 1):
         longest = lengths[text]
         most = max(1, budget // longest) if longest else end

@@ -20,10 +20,11 @@ from torch.nn import functional
 
 from artefacts.classifier import Classifier
 from artefacts.graphs import padded
-from artefacts.manifest import WEIGHTS, Blob
+from artefacts.manifest import WEIGHTS
 from artefacts.store import Store
 from bench.speed.latency import lasting
 from bench.speed.load import Load
+from bench.speed.models import loaded
 from bench.speed.parts import Aim, Part, Run, of_rounds, spread, table
 from bench.speed.rounds import Ratio, Timing, Way, interleaved
 from bench.speed.stage import Model, Process, Stage
@@ -131,8 +132,7 @@ def measure(run: Run) -> LearningSpeed:
     with tempfile.TemporaryDirectory(prefix="roomstream-bench-") as folder:
         run.tick("learning: the packaged MiniLM")
         model = Model.of(import_base("minilm", ROOM_TYPES), Path(folder))
-        parts = {Blob.of(data).digest: data for data in model.imported.parts.values()}
-        classifier = Classifier.load(model.imported.manifest, lambda blob: parts[blob.digest])
+        classifier = loaded(model.imported)
         update, export = _updates(classifier, run)
         listings = _listings(classifier, run.texts)
         ways = {

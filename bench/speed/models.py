@@ -13,7 +13,9 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
+from artefacts.classifier import Classifier
 from roomstream.listing_wording import ROOM_TYPES
+from trainer.base_import import Imported
 from trainer.sources import packaged_minilm
 
 
@@ -38,6 +40,12 @@ class Size:
         """Floating-point operations of the encoder's matrix products for a text of so many tokens."""
         of_a_token = 8 * self.dim**2 + 4 * self.dim * self.hidden + 4 * tokens * self.dim
         return float(self.layers * tokens * of_a_token)
+
+
+def loaded(imported: Imported) -> Classifier:
+    """A release that is in memory, loaded as a worker does."""
+    parts = {blob.digest: imported.parts[role] for role, blob in imported.manifest.blobs.items()}
+    return Classifier.load(imported.manifest, lambda blob: parts[blob.digest])
 
 
 SIZES = {

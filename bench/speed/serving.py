@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from artefacts.batching import token_budget_batches
 from artefacts.classifier import Classifier
 from artefacts.graphs import padded
-from bench.speed.models import Size, saved
+from bench.speed.models import Size, loaded, saved
 from bench.speed.parts import Aim, Part, Run, bars, spread, table
 from bench.speed.rounds import Ratio, Timing, Way, interleaved
 from trainer.base_import import import_base
@@ -117,7 +117,7 @@ def measure(size: Size, run: Run) -> Serving:
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory(prefix="roomstream-bench-") as folder:
         source = saved(size, Path(folder))
-        classifier, pipeline = _loaded(str(source)), _pipeline(str(source))
+        classifier, pipeline = loaded(import_base(str(source))), _pipeline(str(source))
     texts = run.texts[:_TEXTS]
     lengths = [len(text.ids) for text in classifier.tokenise(texts)]
     naive = texts[:_NAIVE_TEXTS]
@@ -164,19 +164,12 @@ def raw_rate(source: str, texts: Sequence[str], together: Barrier) -> float:
         Texts a second.
     """
     texts = texts[:_TEXTS]
-    run = _ceiling(_loaded(source), texts)
+    run = _ceiling(loaded(import_base(source)), texts)
     run()
     together.wait()
     started = time.perf_counter()
     run()
     return len(texts) / (time.perf_counter() - started)
-
-
-def _loaded(source: str) -> Classifier:
-    """A release of this model, loaded as a worker does."""
-    imported = import_base(source)
-    parts = {blob.digest: imported.parts[role] for role, blob in imported.manifest.blobs.items()}
-    return Classifier.load(imported.manifest, lambda blob: parts[blob.digest])
 
 
 def _pipeline(source: str) -> Callable[..., object]:

@@ -7,8 +7,8 @@ are a flow. It knows nothing of networks: messages and answers are small beside 
 """
 
 import heapq
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 
 from workers.window import WindowSize
 
@@ -85,9 +85,12 @@ class Outcome:
     worker_share: float
 
 
+@cache
 def drained(costs: Costs, cluster: Cluster, events: int, arriving: float = 0.0) -> Outcome:
     """
     Let a group answer events that wait, spread evenly over the partitions.
+
+    Tables and pictures ask for the same again: it is remembered.
 
     Args:
         costs: What things take.
@@ -101,17 +104,14 @@ def drained(costs: Costs, cluster: Cluster, events: int, arriving: float = 0.0) 
     shares = _assigned(cluster)
     waiting = [events * share / cluster.partitions for share in shares]
     rates = [arriving * share / cluster.partitions for share in shares]
-    sizes = [
-        WindowSize(cluster.latency_budget_seconds, cluster.max_window) for _ in range(len(shares))
-    ]
+    sizes = [WindowSize(cluster.latency_budget_seconds, cluster.max_window) for _ in shares]
     slower = _contention(costs, cluster)
     brokers = _Brokers(costs, cluster)
     begun = [(0.0, worker) for worker in range(len(shares)) if shares[worker]]
     heapq.heapify(begun)
     seen_at = [0.0] * len(shares)
     answered, windows, busy, now = 0.0, 0, 0.0, 0.0
-    limit = _impossible(costs, cluster, shares, rates)
-    if limit:
+    if any(rate * costs.text_seconds * slower >= 1 for rate in rates):
         return Outcome(float("inf"), 0.0, 0, 0.0, 0.0)
     while begun:
         at, worker = heapq.heappop(begun)
@@ -144,9 +144,8 @@ class _Brokers:
     def __init__(self, costs: Costs, cluster: Cluster) -> None:
         self._costs = costs
         self.cores = cluster.broker_cores or cluster.cores
-        self._shared = (
-            not cluster.broker_cores
-        )  # then contention counts, and not a queue of its own
+        # Then contention counts, and not a queue of its own.
+        self._shared = not cluster.broker_cores
         self._free_at = [0.0] * max(1, int(self.cores))
         self.busy_seconds = 0.0
 
@@ -177,14 +176,6 @@ def _contention(costs: Costs, cluster: Cluster) -> float:
     if not cluster.broker_cores:
         wanted *= 1 + costs.broker_text_seconds / costs.text_seconds
     return max(1.0, wanted / cluster.cores)
-
-
-def _impossible(
-    costs: Costs, cluster: Cluster, shares: Sequence[int], rates: Sequence[float]
-) -> bool:
-    """Whether some worker gets more than it can answer."""
-    slower = _contention(costs, cluster)
-    return any(rate * costs.text_seconds * slower >= 1 for rate in rates)
 
 
 def rebalance_seconds(costs: Costs, cluster: Cluster) -> float:

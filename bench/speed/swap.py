@@ -21,7 +21,7 @@ from artefacts.store import Store, new_release_id
 from artefacts.tokenisation import Tokens
 from bench.speed.latency import lasting
 from bench.speed.load import Load, Trip
-from bench.speed.models import Size
+from bench.speed.models import Size, loaded
 from bench.speed.parts import Aim, Part, Run, spread, table
 from bench.speed.rounds import Ratio
 from bench.speed.stage import Model, Process, Stage
@@ -230,8 +230,7 @@ def _releases(model: Model, count: int, texts: Sequence[str]) -> Iterator[Manife
 
 def taught_head(model: Model, texts: Sequence[str]) -> bytes:
     """The head of a learner that has learned some titles with this model."""
-    parts = {Blob.of(data).digest: data for data in model.imported.parts.values()}
-    taught = Classifier.load(model.imported.manifest, lambda blob: parts[blob.digest])
+    taught = loaded(model.imported)
     tokens, learner = taught.tokenise(texts), LEARNERS["mixture"]()
     learner.learn(_examples(taught, tokens), [ROOM_TYPES[i % 4] for i in range(len(texts))])
     return learner.head()

@@ -13,13 +13,14 @@ from transformers import DistilBertModel
 
 from bench.speed import rounds, serving
 from bench.speed.check import compared, reference
-from bench.speed.models import Size, saved
+from bench.speed.models import Size, loaded, saved
 from bench.speed.parts import Aim, Run
 from bench.speed.report import page, pictures
 from bench.speed.rounds import Ratio, Timing, Way, interleaved
-from bench.speed.serving import CEILING, OURS, PIPELINE, Serving, _loaded, _pipeline
+from bench.speed.serving import CEILING, OURS, PIPELINE, Serving, _pipeline
 from bench.speed.titles import titles
 from schemas.errors import ConfigurationError
+from trainer.base_import import import_base
 
 TINY = Size("tiny", dim=24, hidden=48, layers=2)
 TEXTS = ["Room near Gran Vía", "Loft", "Piso entero con terraza y vistas al mar", "Shared dorm"]
@@ -87,7 +88,7 @@ def test_operations_are_those_that_torch_counts(tmp_path: Path, tokens: int) -> 
 def test_all_ways_give_the_same_answers(tmp_path: Path) -> None:
     """The pipeline and the release have the same weights and tokenizer."""
     source = str(saved(TINY, tmp_path))
-    ours = _loaded(source).predict(TEXTS)
+    ours = loaded(import_base(source)).predict(TEXTS)
     theirs = _pipeline(source)(TEXTS)
 
     for answer, scores in zip(ours, theirs, strict=True):  # type: ignore[call-overload]
