@@ -1,29 +1,8 @@
 """Whether a run is as good as the one that is checked in."""
 
 from collections.abc import Sequence
-from pathlib import Path
-
-import msgspec
 
 from bench.speed.parts import Aim
-from bench.speed.report import Report
-from schemas.errors import ConfigurationError
-
-
-def reference(path: Path) -> list[Aim]:
-    """
-    Read the figures of an earlier run.
-
-    Raises:
-        ConfigurationError: There are none.
-    """
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=Report).aims
-    except (OSError, msgspec.MsgspecError) as error:
-        raise ConfigurationError(
-            f"{path} holds no figures to compare with: {error}. 'make bench ARGS=\"--docs docs\"' writes "
-            "them."
-        ) from error
 
 
 def compared(

@@ -4,6 +4,7 @@ How fast roomstream is, beside what people use today and beside what this machin
     make bench
     make bench ARGS="serving --texts 256 --rounds 3 --report speed.json"
     make bench ARGS="workers --bootstrap-servers kafka-1:9092 --docs docs"
+    make bench ARGS="--docs docs --measure-nothing"
     make bench-check
 """
 
@@ -14,22 +15,23 @@ from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
-import msgspec
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from bench.brokers import kafka_node
 from bench.machine import machine
 from bench.speed import latency, learning, scale, serving, start, swap, workers
-from bench.speed.check import compared, reference
+from bench.speed.check import compared
 from bench.speed.models import SIZES
-from bench.speed.parts import Measured, Part, Run
-from bench.speed.report import page, pictures, report
+from bench.speed.parts import Aim, Run
+from bench.speed.report import Section, page, pictures, read, written
 from bench.speed.titles import titles
 from schemas.errors import ExitCode, RoomstreamError
 
 _MEASURED = serving, workers, latency, swap, learning, start, scale
 PARTS = {module.PART.name: module.PART for module in _MEASURED}
+FIGURES = Path("performance") / "figures.json"
+"""Where `--docs` keeps them."""
 
 
 def arguments() -> argparse.Namespace:
@@ -49,7 +51,12 @@ def arguments() -> argparse.Namespace:
     add("--releases", type=int, default=500, help="so many are taken up under load (500)")
     add("--bootstrap-servers", help="a Kafka; else one is started from KAFKA_HOME")
     add("--report", type=Path, help="write all figures to this file, as JSON")
-    add("--docs", type=Path, help="write performance.md, its figures and pictures to this folder")
+    add(
+        "--docs",
+        type=Path,
+        help="write performance.md, its figures and pictures to this folder; parts that do not run stay",
+    )
+    add("--measure-nothing", action="store_true", help="write the page anew from its figures")
     add("--check", type=Path, metavar="FIGURES", help="fail if ratios are worse than in this file")
     add("--tolerance", type=float, default=0.1, help="by so large a share they may be worse (0.1)")
     given = parser.parse_args()
@@ -65,31 +72,29 @@ def arguments() -> argparse.Namespace:
 def main() -> None:
     """Measure, print the page, and write what was asked for."""
     given = arguments()
-    chosen = [PARTS[name] for name in given.parts or PARTS]
-    texts = titles(given.data, given.texts)
-    about = {
-        "titles": f"{len(texts)} {'real' if given.data.is_dir() else 'generated'} ones",
-        "rounds": given.rounds,
-        **machine("onnxruntime", "torch", "transformers", "tokenizers"),
-    }
     try:
-        before = reference(given.check) if given.check else []
-        found = _measured(given, chosen, texts)
+        before = read(given.check, PARTS) if given.check else {}
+        figures = given.docs / FIGURES if given.docs else None
+        kept = read(figures, PARTS) if figures and figures.is_file() else {}
+        found = {} if given.measure_nothing else _measured(given)
     except RoomstreamError as error:
         Console(stderr=True, soft_wrap=True).print(str(error), markup=False, highlight=False)
         sys.exit(error.exit_code)
-    now = report(about, found)
-    figures = msgspec.json.format(msgspec.json.encode(now)) + b"\n"
     if given.docs:
-        pictures(found, given.docs / "performance")
-        (given.docs / "performance" / "figures.json").write_bytes(figures)
-        (given.docs / "performance.md").write_text(page(about, chosen, found))
+        sections = kept | found
+        pictures(sections, (given.docs / FIGURES).parent)
+        (given.docs / FIGURES).write_bytes(written(sections))
+        (given.docs / "performance.md").write_text(page(PARTS, sections))
     if given.report:
-        given.report.write_bytes(figures)
+        given.report.write_bytes(written(found))
     console = Console(soft_wrap=True, highlight=False)
-    console.print(page(about, chosen, found), markup=False)
+    console.print(page(PARTS, found), markup=False)
     if given.check:
-        sys.exit(_checked(console, compared(now.aims, before, given.tolerance), given))
+        sys.exit(_checked(console, compared(_aims(found), _aims(before), given.tolerance), given))
+
+
+def _aims(sections: Mapping[str, Section]) -> list[Aim]:
+    return [aim for section in sections.values() for aim in section.aims]
 
 
 def _checked(console: Console, lines: Sequence[tuple[str, bool]], given: argparse.Namespace) -> int:
@@ -112,9 +117,14 @@ def _checked(console: Console, lines: Sequence[tuple[str, bool]], given: argpars
     return ExitCode.DONE
 
 
-def _measured(
-    given: argparse.Namespace, chosen: Sequence[Part], texts: Sequence[str]
-) -> Mapping[str, Sequence[Measured]]:
+def _measured(given: argparse.Namespace) -> dict[str, Section]:
+    chosen = [PARTS[name] for name in given.parts or PARTS]
+    texts = titles(given.data, given.texts)
+    about = {
+        "titles": f"{len(texts)} {'real' if given.data.is_dir() else 'generated'} ones",
+        "rounds": given.rounds,
+        **machine("onnxruntime", "torch", "transformers", "tokenizers"),
+    }
     columns = SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn()
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("Measuring")
@@ -131,4 +141,4 @@ def _measured(
         beside = [part for part in chosen if part.on_kafka]
         with kafka_node(given.bootstrap_servers) if beside else nullcontext("") as servers:
             found |= {part.name: part.measure(replace(run, servers=servers)) for part in beside}
-    return found
+    return {name: Section.of(about, results) for name, results in found.items()}

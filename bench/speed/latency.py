@@ -139,4 +139,5 @@ PART = Part(
     "latency",
     _ABOUT,
     lambda run: [measure(size, run) for size in run.sizes],
+    Latency,
 )

@@ -339,4 +339,4 @@ entropy, with clipping, on the same mini-batches, which it finds padded; ours dr
 the distillation loss and keeps running means of the weights.
 """
 
-PART = Part("learning", _ABOUT, lambda run: [measure(run)])
+PART = Part("learning", _ABOUT, lambda run: [measure(run)], LearningSpeed)

@@ -87,12 +87,14 @@ class Part:
         name: On the command line.
         about: What is measured and how, in Markdown.
         measure: Does it.
+        kind: Of what it finds.
         on_kafka: It needs one.
     """
 
     name: str
     about: str
     measure: Callable[[Run], Sequence[Measured]]
+    kind: type[Measured]
     on_kafka: bool = True
 
 

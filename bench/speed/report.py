@@ -1,13 +1,13 @@
-"""The figures as a page with pictures."""
+"""The figures of several runs as one page with pictures."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
 from bench.pictures import file_name, save
 from bench.speed.parts import Aim, Measured, Part, spread, table
+from schemas.errors import ConfigurationError
 
 _INTRODUCTION = """# How fast it is
 
@@ -17,47 +17,86 @@ with the least and the most. Compare ratios: seconds are those of one machine on
 has one core's worth of threads. Models have random weights, which are as fast as trained ones.
 """
 
+About = dict[str, str | int | float]
 
-class Report(msgspec.Struct, frozen=True):
+
+class Section(msgspec.Struct, frozen=True):
     """
-    A run as JSON.
+    What a part of the benchmark found.
 
     Attributes:
         about: What it was measured on, and with.
         aims: The figures to reach.
-        figures: All that was measured, by part.
+        results: All that was measured.
     """
 
-    about: dict[str, str | int | float]
+    about: About
     aims: list[Aim]
-    figures: dict[str, list[Any]]
+    results: list[Measured]
+
+    @classmethod
+    def of(cls, about: About, results: Sequence[Measured]) -> "Section":
+        """Sum up what was measured now."""
+        return cls(about, [aim for each in results for aim in each.aims()], list(results))
 
 
-def report(about: dict[str, str | int | float], found: Mapping[str, Sequence[Measured]]) -> Report:
-    """Sum up what the parts found."""
-    aims = [aim for measured in found.values() for each in measured for aim in each.aims()]
-    return Report(about, aims, {name: list(measured) for name, measured in found.items()})
+class _Stored(msgspec.Struct):
+    results: list[object]
+    about: About
 
 
-def page(
-    about: Mapping[str, object], parts: Sequence[Part], found: Mapping[str, Sequence[Measured]]
-) -> str:
-    """Write the page."""
-    aims = [aim for each in found.values() for measured in each for aim in measured.aims()]
-    sections = [_INTRODUCTION, _aims(aims), ""]
-    for part in parts:
-        if part.name in found:
-            sections += [f"## {part.name.capitalize()}: `make bench ARGS={part.name}`", ""]
-            sections += [part.about]
-            sections += [_shown(part, measured) for measured in found[part.name]]
-    measured_on = ", ".join(f"{key} {value}" for key, value in about.items())
-    return "\n".join([*sections, f"Measured on: {measured_on}.", ""])
+def written(sections: Mapping[str, Section]) -> bytes:
+    """The figures by the name of their part, as JSON."""
+    return msgspec.json.format(msgspec.json.encode(sections)) + b"\n"
 
 
-def pictures(found: Mapping[str, Sequence[Measured]], folder: Path) -> None:
+def read(figures: Path, parts: Mapping[str, Part]) -> dict[str, Section]:
+    """
+    Read what `written` wrote.
+
+    Raises:
+        ConfigurationError: It is not there, or of another version.
+    """
+    try:
+        stored = msgspec.json.decode(figures.read_bytes(), type=dict[str, _Stored])
+        return {
+            name: Section.of(
+                each.about,
+                [
+                    msgspec.convert(result, parts[name].kind, str_keys=True)
+                    for result in each.results
+                ],
+            )
+            for name, each in stored.items()
+        }
+    except (OSError, KeyError, msgspec.MsgspecError) as error:
+        raise ConfigurationError(
+            f"{figures} holds no figures of this benchmark: {error!r}. 'make bench ARGS=\"--docs "
+            "docs\"' writes them; move away what an older version wrote."
+        ) from error
+
+
+def page(parts: Mapping[str, Part], sections: Mapping[str, Section]) -> str:
+    """Write the page, parts in their order."""
+    shown = [(part, sections[name]) for name, part in parts.items() if name in sections]
+    lines = [_INTRODUCTION, _aims([aim for _, section in shown for aim in section.aims]), ""]
+    for part, section in shown:
+        measured_on = ", ".join(f"{key} {value}" for key, value in section.about.items())
+        lines += [
+            f"## {part.name.capitalize()}: `make bench ARGS={part.name}`",
+            "",
+            part.about,
+            *(_shown(part, measured) for measured in section.results),
+            f"Measured on: {measured_on}.",
+            "",
+        ]
+    return "\n".join(lines)
+
+
+def pictures(sections: Mapping[str, Section], folder: Path) -> None:
     """Draw an SVG for each table; the same figures give the same bytes."""
-    for name, measured in found.items():
-        for each in measured:
+    for name, section in sections.items():
+        for each in section.results:
             save(each.figure(), folder / _picture(name, each))
 
 

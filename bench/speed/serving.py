@@ -241,5 +241,6 @@ PART = Part(
     "serving",
     _ABOUT,
     lambda run: [measure(size, run) for size in run.sizes],
+    Serving,
     on_kafka=False,
 )

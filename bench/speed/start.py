@@ -141,4 +141,5 @@ PART = Part(
     "start",
     _ABOUT,
     lambda run: [measure(size, run) for size in run.sizes],
+    Start,
 )

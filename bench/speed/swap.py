@@ -267,4 +267,5 @@ PART = Part(
     "swap",
     _ABOUT,
     lambda run: [measure(size, run) for size in run.sizes],
+    Swaps,
 )

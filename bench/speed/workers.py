@@ -204,4 +204,5 @@ PART = Part(
     "workers",
     _ABOUT,
     lambda run: [measure(size, run) for size in run.sizes],
+    Workers,
 )

@@ -12,10 +12,11 @@ from torch.utils.flop_counter import FlopCounterMode
 from transformers import DistilBertModel
 
 from bench.speed import rounds, serving
-from bench.speed.check import compared, reference
+from bench.speed.check import compared
+from bench.speed.command import PARTS
 from bench.speed.models import Size, loaded, saved
 from bench.speed.parts import Aim, Run
-from bench.speed.report import page, pictures
+from bench.speed.report import Section, page, pictures, read, written
 from bench.speed.rounds import Ratio, Timing, Way, interleaved
 from bench.speed.serving import CEILING, OURS, PIPELINE, Serving, _pipeline
 from bench.speed.titles import titles
@@ -101,10 +102,10 @@ def test_a_run_becomes_a_page_with_a_picture(tmp_path: Path) -> None:
     run = Run([TINY], TEXTS * 40, 2, 1, 1, lambda _: None)
     (measured,) = serving.PART.measure(run)
     assert isinstance(measured, Serving)
-    found = {"serving": [measured]}
+    found = {"serving": Section.of({"cores": 2}, [measured])}
     for folder in ("one", "two"):
         pictures(found, tmp_path / folder)
-    text = page({"cores": 2}, [serving.PART], found)
+    text = page(PARTS, found)
 
     assert measured.against_ceiling(CEILING) == Ratio(1, 1, 1)
     assert set(measured.timings) == set(measured.padding)
@@ -119,6 +120,9 @@ def test_a_run_becomes_a_page_with_a_picture(tmp_path: Path) -> None:
     assert "Measured on: cores 2." in text
     one, two = ((tmp_path / each / "serving-tiny.svg").read_bytes() for each in ("one", "two"))
     assert one == two
+
+    (tmp_path / "figures.json").write_bytes(written(found))
+    assert read(tmp_path / "figures.json", PARTS) == found
 
 
 def aim(what: str, median: float, **more: str) -> Aim:
@@ -151,10 +155,10 @@ def test_only_ratios_that_are_worse_fail_the_check() -> None:
 
 def test_figures_to_compare_with_must_be_there(tmp_path: Path) -> None:
     """Else it says how they are made."""
-    (tmp_path / "figures.json").write_text("{}")
+    (tmp_path / "figures.json").write_text("[]")
     for path in (tmp_path / "figures.json", tmp_path / "none"):
         with pytest.raises(ConfigurationError, match="make bench"):
-            reference(path)
+            read(path, PARTS)
 
 
 def test_titles_are_made_up_where_there_are_none(tmp_path: Path) -> None:
