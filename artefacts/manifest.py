@@ -123,6 +123,19 @@ class Quality(msgspec.Struct, frozen=True, kw_only=True):
     by_domain: dict[str, Figure] = {}
 
 
+class Quantisation(msgspec.Struct, frozen=True):
+    """
+    What an encoder in 8-bit integers loses against itself in 32-bit floats.
+
+    Attributes:
+        loss: 1 - cosine of both features of the text for which they differ most, in [0, 2].
+        accepted: Encoders that lose more are not published.
+    """
+
+    loss: float
+    accepted: float
+
+
 class Losses(msgspec.Struct, frozen=True):
     """Mean log loss after some steps of training, on what is learned and on what only validates."""
 
@@ -143,6 +156,7 @@ class FineTuning(msgspec.Struct, frozen=True, kw_only=True):
         curve: The losses on the way.
         best_step: The weights are those of this step.
         stopped: Why it ended: `all steps` or `overfitting`.
+        quantisation: What the encoder loses in 8-bit integers, if it is in these.
     """
 
     why: str
@@ -152,6 +166,7 @@ class FineTuning(msgspec.Struct, frozen=True, kw_only=True):
     curve: list[Losses]
     best_step: int
     stopped: str
+    quantisation: Quantisation | None = None
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
@@ -172,6 +187,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
         base_model: Where the encoder came from, such as `minilm` or a folder.
         quality: How good it is on the hold-out; None where there was none.
         learner: What made the head: `untrained`, `imported` or a learner's name.
+        quantisation: What its encoder loses in 8-bit integers; None if it computes in 32-bit floats.
         fine_tuning: How its encoder was fine-tuned, where this release is the first with it.
         golden: Inputs and the logits they must have on the machine that serves them.
         versions: Libraries that made the release, by name.
@@ -192,6 +208,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     lineage: Lineage = Lineage()
     evaluation: list[GateResult] = []
     quality: Quality | None = None
+    quantisation: Quantisation | None = None
     fine_tuning: FineTuning | None = None
     golden: list[Golden] = []
     versions: dict[str, str] = {}

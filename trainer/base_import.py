@@ -17,6 +17,7 @@ from trainer.heads import untrained_head
 from trainer.learners import LEARNERS
 from trainer.learners.base import Examples
 from trainer.provenance import GOLDEN_TEXTS, library_versions, with_golden
+from trainer.quantisation import quantised_within
 from trainer.sources import Source, load_source
 
 Progress = Callable[[str], None]
@@ -57,6 +58,7 @@ def import_base(
     review_below: float = 0.6,
     examples: LabelledTexts = (),
     parent: str | None = None,
+    int8_loss: float | None = None,
     progress: Progress = lambda _: None,
 ) -> Imported:
     """
@@ -72,11 +74,14 @@ def import_base(
         examples: Texts with labels to fit the head to; else it starts untrained, and gives every
             class the same score.
         parent: The release before it, if any.
+        int8_loss: Let the encoder compute in 8-bit integers if its features of the golden inputs lose
+            no more than this (1 - cosine); it stays in 32-bit floats if None.
         progress: Called with what is done next, in words.
 
     Raises:
         ConfigurationError: The source, the labels or a number is wrong.
-        RoomstreamError: The exported model computes something else than the original.
+        RoomstreamError: The exported model computes something else than the original, or loses more in
+            8-bit integers than is accepted.
     """
     progress(f"Loading {source}")
     loaded = load_source(source)
@@ -88,6 +93,10 @@ def import_base(
         TOKENIZER: loaded.tokenizer_json,
         WEIGHTS: encoder_weights(loaded.encoder),
     }
+    quantisation = None
+    if int8_loss is not None:
+        progress("Quantising the encoder")
+        parts[ENCODER], quantisation = quantised_within(parts[ENCODER], golden, int8_loss)
     release_labels, parts[HEAD], learner, lineage = _head(
         loaded, labels, examples, parts, max_length, progress
     )
@@ -105,6 +114,7 @@ def import_base(
         base_model=source,
         learner=learner,
         lineage=lineage,
+        quantisation=quantisation,
         versions=library_versions(),
     )
     progress("Running the golden inputs")

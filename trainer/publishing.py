@@ -247,6 +247,7 @@ class Publishing:
                 deleted_inside=self._database.taught.deleted_inside(encoding, anew),
                 deleted_since=self._database.taught.deleted_since(encoding, anew),
             ),
+            quantisation=figures.quantisation if figures else base.quantisation,
             fine_tuning=figures,
             versions=library_versions(),
         )

@@ -20,7 +20,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from bench.brokers import kafka_node
 from bench.machine import machine
-from bench.speed import latency, learning, scale, serving, start, swap, workers
+from bench.speed import latency, learning, scale, serving, shortcuts, start, swap, workers
 from bench.speed.check import compared
 from bench.speed.models import SIZES
 from bench.speed.parts import Aim, Run
@@ -28,7 +28,7 @@ from bench.speed.report import Section, page, pictures, read, written
 from bench.speed.titles import titles
 from schemas.errors import ExitCode, RoomstreamError
 
-_MEASURED = serving, workers, latency, swap, learning, start, scale
+_MEASURED = serving, shortcuts, workers, latency, swap, learning, start, scale
 PARTS = {module.PART.name: module.PART for module in _MEASURED}
 FIGURES = Path("performance") / "figures.json"
 """Where `--docs` keeps them."""
@@ -135,6 +135,7 @@ def _measured(given: argparse.Namespace) -> dict[str, Section]:
             given.seconds,
             given.releases,
             lambda what: bar.update(task, description=what),
+            given.data,
         )
         # Kafka takes a core's time even when it idles: parts that need none run without.
         found = {part.name: part.measure(run) for part in chosen if not part.on_kafka}

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import median
 from typing import Literal, Protocol
 
@@ -24,6 +25,7 @@ class Run:
         seconds: How long a load lasts.
         releases: How many are taken up under load.
         tick: Is told what runs.
+        data: A folder of listings, if it is there.
         servers: The brokers of a Kafka; empty for a part that needs none.
     """
 
@@ -33,6 +35,7 @@ class Run:
     seconds: float
     releases: int
     tick: Tick
+    data: Path
     servers: str = ""
 
 

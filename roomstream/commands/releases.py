@@ -9,7 +9,7 @@ import typer
 from rich.markup import escape
 
 from artefacts.errors import ReleaseError, ReleaseMissing
-from artefacts.manifest import Manifest
+from artefacts.manifest import Manifest, Quantisation
 from artefacts.store import Store
 from roomstream.commands.output import Json, moment, out, print_json, print_table, tell
 from roomstream.explaining.page import write_page
@@ -298,6 +298,7 @@ def _facts(manifest: Manifest, serving: Mapping[str, ReleaseAnnouncement]) -> di
         "learner": manifest.learner,
         "parent": manifest.parent,
         "base_model": manifest.base_model,
+        "quantisation": msgspec.to_builtins(manifest.quantisation),
         "labels_by_class": manifest.lineage.labels_by_class,
         "evaluation": msgspec.to_builtins(manifest.evaluation),
         "quality": msgspec.to_builtins(manifest.quality),
@@ -342,6 +343,7 @@ def _describe(manifest: Manifest, serving: Mapping[str, ReleaseAnnouncement], st
             ("state", _state(manifest, serving) or "not live"),
             ("created", moment(manifest.created_at)),
             ("base model", manifest.base_model),
+            ("precision", _precision(manifest.quantisation)),
             ("learner", manifest.learner),
             ("parent", manifest.parent or "none"),
             ("max length", f"{manifest.max_length} tokens"),
@@ -357,6 +359,15 @@ def _describe(manifest: Manifest, serving: Mapping[str, ReleaseAnnouncement], st
             *_deletions(manifest, store),
             *(("made with", f"{name} {version}") for name, version in manifest.versions.items()),
         ],
+    )
+
+
+def _precision(quantisation: Quantisation | None) -> str:
+    if quantisation is None:
+        return "32-bit floats"
+    return (
+        f"8-bit integers: features lose {quantisation.loss:.4f} (1 - cosine), accepted are "
+        f"{quantisation.accepted:g}"
     )
 
 

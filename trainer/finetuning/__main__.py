@@ -18,6 +18,7 @@ from trainer.encoders import encoder_of_weights, encoder_weights, verified_expor
 from trainer.finetuning.checkpoint import load_checkpoint, save_checkpoint
 from trainer.finetuning.job import Job, JobFolder, Listings, Progress, Result
 from trainer.finetuning.recipe import Training
+from trainer.quantisation import quantised_within
 
 CHECKPOINT_EVERY_STEPS = 25
 TELL_EVERY_SECONDS = 1.0
@@ -75,7 +76,10 @@ def fine_tune(folder: JobFolder, job: Job, cpu_seconds: float) -> int:
 
 def _result(job: Job, listings: Listings, training: Training) -> Result:
     tuned = training.best()
-    encoder = verified_export(tuned, listings.texts[:_COMPARED])
+    compared, quantisation = listings.texts[:_COMPARED], None
+    encoder = verified_export(tuned, compared)
+    if job.int8_loss is not None:
+        encoder, quantisation = quantised_within(encoder, compared, job.int8_loss)
     examples, validated_on = training.examples
     return Result(
         encoder=encoder,
@@ -88,6 +92,7 @@ def _result(job: Job, listings: Listings, training: Training) -> Result:
             curve=training.curve,
             best_step=training.best_step,
             stopped=training.stopped,
+            quantisation=quantisation,
         ),
         features=Encoder(encoder, job.threads).of_tokens(listings.texts).features,
     )

@@ -38,6 +38,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
         steps: The most mini-batches to learn.
         seed: Of the draws and of dropout.
         threads: Of the process.
+        int8_loss: What the encoder may lose in 8-bit integers; None if it stays in 32-bit floats.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     steps: int
     seed: int
     threads: int
+    int8_loss: float | None = None
 
 
 @dataclass(frozen=True)

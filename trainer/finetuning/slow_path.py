@@ -242,7 +242,7 @@ class SlowPath:
                 "nothing is fine-tuned: too few listings are kept", listings=int(learned.sum())
             )
             return ""
-        counts = self._database.learned()
+        counts, quantisation = self._database.learned(), live.manifest.quantisation
         job = Job(
             name=f"{time.time_ns()}",
             why=why,
@@ -250,6 +250,7 @@ class SlowPath:
             steps=self._settings.finetune_steps,
             seed=seed,
             threads=self._settings.finetune_threads,
+            int8_loss=quantisation.accepted if quantisation else None,
         )
         fetched = self._releases.fetch(live.announcement, weights)
         self._folder.begin(job, listings, fetched)

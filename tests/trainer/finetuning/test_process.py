@@ -4,6 +4,7 @@ import os
 import time
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -78,6 +79,24 @@ def test_what_it_leaves(tmp_path: Path) -> None:
     assert encoder_weights(encoder_of_weights(result.weights)) == result.weights
     assert (result.figures.examples, result.figures.validated_on) == (96, 24)
     assert result.figures.curve[-1].step == STEPS
+
+
+def test_of_an_encoder_in_8_bit_integers_comes_another_one(tmp_path: Path) -> None:
+    """Its weights stay exact, and it says what its graph loses."""
+    folder = tiny_job(tmp_path / "job", STEPS)
+    job = folder.job()
+    assert job is not None
+    code = fine_tune(folder, msgspec.structs.replace(job, int8_loss=0.5), 600)
+    result, texts = folder.result(), tiny_listings().texts
+
+    assert code == ExitCode.DONE
+    assert b"MatMulInteger" in result.encoder
+    assert result.figures.quantisation is not None
+    assert 0 < result.figures.quantisation.loss <= 0.5
+    assert encoder_weights(encoder_of_weights(result.weights)) == result.weights
+    np.testing.assert_array_equal(
+        result.features, Encoder(result.encoder).of_tokens(texts).features
+    )
 
 
 def test_out_of_budget_it_stops_where_it_can_go_on(tmp_path: Path) -> None:
