@@ -45,7 +45,7 @@ def arguments() -> argparse.Namespace:
     add("parts", nargs="*", metavar="PART", help=f"some of {', '.join(PARTS)}; else all")
     add("--data", type=Path, default=Path("../shared/data/listings"), help="a folder of listings")
     add("--models", default=",".join(SIZES), help=f"some of {', '.join(SIZES)}")
-    add("--texts", type=int, default=2048, help="titles of a round (2,048); serving takes 512")
+    add("--texts", type=int, default=8192, help="titles; most parts take fewer (8,192)")
     add("--rounds", type=int, default=7, help="of which the median counts (7)")
     add("--seconds", type=float, default=60, help="how long a load lasts (60)")
     add("--releases", type=int, default=500, help="so many are taken up under load (500)")

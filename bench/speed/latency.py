@@ -2,19 +2,29 @@
 
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
 from matplotlib.figure import Figure
 
-from bench.speed.load import PERCENTILES, Load, percentiles
-from bench.speed.models import Size
+from artefacts.manifest import WEIGHTS
+from bench.speed.labels import kept_listings
+from bench.speed.load import PERCENTILES, Load, lasting, percentiles
+from bench.speed.models import Size, loaded
 from bench.speed.parts import Aim, Part, Run, table
 from bench.speed.stage import Model, Stage
+from schemas.errors import TryAgain
+from trainer.finetuning.job import Job, JobFolder
+from trainer.finetuning.process import Process
+from trainer.metrics import TrainerMetrics
 
 LOADS = (0.1, 0.5, 0.8, 1.5)
+BESIDE_FINE_TUNING = 0.8
 _BURST = 512
+_KEPT = 1_024
+_PATIENCE_SECONDS = 120
 
 
 class AtLoad(msgspec.Struct, frozen=True):
@@ -23,12 +33,14 @@ class AtLoad(msgspec.Struct, frozen=True):
 
     Attributes:
         share: Of the capacity.
+        beside: What else ran.
         listings: How many came.
         answered: Results a second, from the first listing to the last result.
         milliseconds: 50th, 99th and 99.9th percentile, of the whole way and of its stages.
     """
 
     share: float
+    beside: str
     listings: int
     answered: float
     milliseconds: dict[str, list[float]]
@@ -63,7 +75,7 @@ class Latency(msgspec.Struct, frozen=True):
         head = (f"{self.model}, of {self.capacity:.0f}/s", "listings", "answered/s", *stages)
         rows = [
             (
-                f"{load.share:.0%}",
+                f"{load.share:.0%}{load.beside}",
                 str(load.listings),
                 f"{load.answered:.0f}",
                 *(
@@ -79,9 +91,10 @@ class Latency(msgspec.Struct, frozen=True):
         """Percentiles over load."""
         figure = Figure(figsize=(8, 3))
         axes = figure.subplots()
-        shares = [load.share for load in self.loads]
+        loads = [load for load in self.loads if not load.beside]
+        shares = [load.share for load in loads]
         for number, percentile in enumerate(PERCENTILES):
-            ways = [load.milliseconds["all"][number] for load in self.loads]
+            ways = [load.milliseconds["all"][number] for load in loads]
             axes.plot(shares, ways, marker="o", label=f"{percentile:g}%")
         axes.set_yscale("log")
         axes.set_xlabel(
@@ -102,7 +115,8 @@ def measure(size: Size, run: Run) -> Latency:
         run: Titles, and how long each load lasts.
     """
     with tempfile.TemporaryDirectory(prefix="roomstream-bench-") as folder:
-        stage = Stage.made(Model.made(size, Path(folder)), run.servers)
+        model = Model.made(size, Path(folder))
+        stage = Stage.made(model, run.servers)
         # The same titles come again: none may be remembered.
         command = stage.workers("exactly-once", 1, "--recent-texts", "0")
         with stage.running(command) as workers, stage.results_reader() as reader:
@@ -110,20 +124,37 @@ def measure(size: Size, run: Run) -> Latency:
             run.tick(f"{size.name}: capacity")
             load.capacity(_BURST)
             capacity = load.capacity(_BURST)
-            loads = []
-            for share in LOADS:
-                run.tick(f"{size.name}: {share:.0%} of {capacity:.0f} listings a second")
+
+            def at(share: float, beside: str = "") -> AtLoad:
+                run.tick(f"{size.name}: {share:.0%} of {capacity:.0f} listings a second{beside}")
                 began, before = time.time(), load.total
                 trips = load.run(share * capacity, lasting(run.seconds))
                 answered = len(trips) / (max(trip.read for trip in trips) - began)
-                loads.append(AtLoad(share, load.total - before, answered, percentiles(trips)))
+                return AtLoad(share, beside, load.total - before, answered, percentiles(trips))
+
+            loads = [at(share) for share in LOADS]
+            with _fine_tuning(model, run.texts[:_KEPT], Path(folder) / "fine-tuning"):
+                loads.append(at(BESIDE_FINE_TUNING, " beside fine-tuning"))
     return Latency(size.name, capacity, loads)
 
 
-def lasting(seconds: float) -> Callable[[], bool]:
-    """Whether so many seconds from now are not over."""
-    until = time.monotonic() + seconds
-    return lambda: time.monotonic() < until
+@contextmanager
+def _fine_tuning(model: Model, texts: Sequence[str], path: Path) -> Iterator[None]:
+    """Let a trainer's process fine-tune this encoder for as long as the block lasts."""
+    folder = JobFolder(path)
+    job = Job(name="beside", why="a benchmark", counts=[1] * 4, steps=10**6, seed=0, threads=1)
+    folder.begin(job, kept_listings(loaded(model.imported), texts), model.imported.parts[WEIGHTS])
+    process = Process(folder, TrainerMetrics(), "ERROR")
+    process.tend(float("inf"))
+    give_up_at = time.monotonic() + _PATIENCE_SECONDS
+    try:
+        while not (progress := folder.progress()) or not progress.step:
+            if not process.tend(float("inf")) or time.monotonic() > give_up_at:
+                raise TryAgain("The process that fine-tunes does not begin.")
+            time.sleep(0.1)
+        yield
+    finally:
+        process.kill()
 
 
 _ABOUT = """\
@@ -132,7 +163,8 @@ reads what is committed: milliseconds, 50th / 99th / 99.9th percentile. Listings
 Poisson process), whether or not those before are answered, to one worker (exactly-once). *To its window*:
 in Kafka, and behind the window in progress; *answered*: tokenised, inferred, produced; *committed and
 read*: the transaction, and the consumer. At 150% of what it can do a worker goes on at full speed with
-the largest windows, and what waits grows until the load ends.
+the largest windows, and what waits grows until the load ends. Fine-tuning of the same encoder runs in a
+process of the lowest priority, as a trainer starts it.
 """
 
 PART = Part(

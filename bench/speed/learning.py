@@ -22,8 +22,8 @@ from artefacts.classifier import Classifier
 from artefacts.graphs import padded
 from artefacts.manifest import WEIGHTS
 from artefacts.store import Store
-from bench.speed.latency import lasting
-from bench.speed.load import Load
+from bench.speed.labels import kept_listings, told
+from bench.speed.load import Load, lasting
 from bench.speed.models import loaded
 from bench.speed.parts import Aim, Part, Run, of_rounds, spread, table
 from bench.speed.rounds import Ratio, Timing, Way, interleaved
@@ -48,6 +48,7 @@ _LABELS_A_SECOND = 10
 _LISTINGS_A_SECOND = 20
 _STEPS = 8
 _FAR = 10_000
+_TEXTS = 1_024
 _PATIENCE_SECONDS = 300
 
 
@@ -134,7 +135,7 @@ def measure(run: Run) -> LearningSpeed:
         model = Model.of(import_base("minilm", ROOM_TYPES), Path(folder))
         classifier = loaded(model.imported)
         update, export = _updates(classifier, run)
-        listings = _listings(classifier, run.texts)
+        listings = kept_listings(classifier, run.texts[:_TEXTS])
         ways = {
             "ours": Way(_fine_tuning(model, listings), _STEPS),
             "a bare loop": Way(_bare_loop(model, listings), _STEPS),
@@ -147,7 +148,7 @@ def measure(run: Run) -> LearningSpeed:
 def _trainer(model: Model, run: Run, folder: Path) -> tuple[list[float], float]:
     """Label to live in seconds, and labels a second."""
     stage = Stage.made(model, run.servers)
-    waiting = run.texts[: len(run.texts) // 2]
+    waiting = run.texts[:_TEXTS]
     with Sender(stage.kafka, stage.shared.topic_prefix) as sender:
         for number, text in enumerate(waiting):
             sender.send_label(_label(f"waiting-{number}", text))
@@ -161,7 +162,7 @@ def _trainer(model: Model, run: Run, folder: Path) -> tuple[list[float], float]:
         labels = _Labels(stage)
         load = Load(stage, reader, run.texts, processes, labels.answered_by)
         going_on = lasting(2 * run.seconds)
-        sending = Thread(target=labels.send, args=(run.texts[len(waiting) :], going_on))
+        sending = Thread(target=labels.send, args=(run.texts[_TEXTS:], going_on))
         sending.start()
         load.run(_LISTINGS_A_SECOND, going_on)
         sending.join()
@@ -242,21 +243,15 @@ class _Labels:
 def _label(listing_id: str, text: str) -> LabelledEvent:
     """A label that the title tells nine times of ten: there is something to learn, and noise."""
     chance = random.Random(listing_id)  # noqa: S311 - no secret
-    label = _told(text) if chance.random() < 0.9 else chance.choice(ROOM_TYPES)
+    label = told(text) if chance.random() < 0.9 else chance.choice(ROOM_TYPES)
     return labelled_event(Listing(listing_id, text), label, listing_id, datetime.now(UTC))
-
-
-def _told(text: str) -> str:
-    """Some rule about the words of a title."""
-    first = min(text.lower().split(), default="")
-    return ROOM_TYPES[sum(first.encode()) % len(ROOM_TYPES)]
 
 
 def _updates(classifier: Classifier, run: Run) -> tuple[list[float], list[float]]:
     """Microseconds a label, and milliseconds from the learner to a head, round by round."""
-    tokens = classifier.tokenise(run.texts)
+    tokens = classifier.tokenise(run.texts[: 2 * _TEXTS])
     seen = Examples(classifier.encoder.of_tokens(tokens).features, [text.ids for text in tokens])
-    labels = [_told(text) for text in run.texts]
+    labels = [told(text) for text in run.texts[: 2 * _TEXTS]]
     update, export = [], []
     for _ in range(run.rounds):
         learner = LEARNERS["mixture"]()
@@ -271,18 +266,6 @@ def _updates(classifier: Classifier, run: Run) -> tuple[list[float], list[float]
         update.append(1e6 * (taught - started) / len(labels))
         export.append(1e3 * (time.perf_counter() - taught))
     return update, export
-
-
-def _listings(classifier: Classifier, texts: Sequence[str]) -> Listings:
-    tokens = [text.ids for text in classifier.tokenise(texts)]
-    return Listings(
-        ids=[str(number) for number in range(len(texts))],
-        seqs=list(range(len(texts))),
-        tokens=[list(ids) for ids in tokens],
-        labels=np.array([ROOM_TYPES.index(_told(text)) for text in texts]),
-        stored=np.full((len(texts), len(ROOM_TYPES)), np.nan, np.float32),
-        validation=np.arange(len(texts)) == 0,
-    )
 
 
 def _training(model: Model, listings: Listings) -> Training:

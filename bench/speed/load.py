@@ -137,3 +137,9 @@ def percentiles(trips: Sequence[Trip]) -> dict[str, list[float]]:
         "committed and read": read - written,
     }
     return {name: np.percentile(found, PERCENTILES).tolist() for name, found in stages.items()}
+
+
+def lasting(seconds: float) -> Callable[[], bool]:
+    """Whether so many seconds from now are not over."""
+    until = time.monotonic() + seconds
+    return lambda: time.monotonic() < until

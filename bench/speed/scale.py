@@ -15,6 +15,7 @@ from bench.speed.costs import GROUPS, GroupCosts, commit_seconds, group_costs
 from bench.speed.models import Size
 from bench.speed.parts import Aim, Part, Run, spread, table
 from bench.speed.rounds import Ratio
+from bench.speed.serving import alone
 from bench.speed.simulation import (
     Cluster,
     Costs,
@@ -25,7 +26,7 @@ from bench.speed.simulation import (
 )
 from bench.speed.stage import PARTITIONS, Model, Stage
 from bench.speed.swap import taught_head
-from bench.speed.workers import Pace, answered
+from bench.speed.workers import Pace, answered, enough
 from runtime.settings import KafkaSettings, load
 
 HERE = (1, 2, 4)
@@ -43,6 +44,7 @@ class Scale(msgspec.Struct, frozen=True):
 
     Attributes:
         model: Its name.
+        alone: Texts a second of ONNX Runtime alone by number of processes, round by round.
         paces: By number of workers, round by round.
         group: How long a group takes to meet.
         commit_seconds: Processor time of the brokers for a partition that a transaction touches.
@@ -52,6 +54,7 @@ class Scale(msgspec.Struct, frozen=True):
     """
 
     model: str
+    alone: dict[int, list[float]]
     paces: dict[int, list[Pace]]
     group: GroupCosts
     commit_seconds: float
@@ -84,7 +87,11 @@ class Scale(msgspec.Struct, frozen=True):
         head = (
             f"{self.model}, workers here", "results/s", "of one", "simulated results/s", "error",
         )  # fmt: skip
-        return f"{table(head, measured)}\n\n{self._clusters()}"
+        limit = spread(Ratio.of(self.alone[2], self.alone[1]))
+        return (
+            f"{table(head, measured)}\n\nONNX Runtime alone, without Kafka: two processes do {limit} "
+            f"times what one does.\n\n{self._clusters()}"
+        )
 
     def figure(self) -> Figure:
         """Rates over workers, here and simulated."""
@@ -176,18 +183,23 @@ def measure(size: Size, run: Run) -> Scale:
     with tempfile.TemporaryDirectory(prefix="roomstream-bench-") as folder:
         model = Model.made(size, Path(folder))
         encoder = model.imported.parts[ENCODER]
+        texts = enough(run, model)
+        rates: dict[int, list[float]] = {1: [], 2: []}
         paces: dict[int, list[Pace]] = {workers: [] for workers in HERE}
         for _ in range(run.rounds):
+            run.tick(f"{size.name}: ONNX Runtime alone")
+            for processes, found in rates.items():
+                found.append(alone(model.source, texts, processes))
             for workers in HERE:
                 run.tick(f"{size.name}: {workers} workers")
                 stage = Stage.made(model, run.servers)
                 commands = stage.workers("exactly-once", workers)
-                paces[workers].append(answered(stage, commands, run.texts))
+                paces[workers].append(answered(stage, commands, texts))
         started = time.perf_counter()
         Encoder(encoder)
         load_seconds = time.perf_counter() - started
-        head = taught_head(model, run.texts)
-    return Scale(size.name, paces, group, commit, len(head), len(encoder), load_seconds)
+        head = taught_head(model, run.texts[:2048])
+    return Scale(size.name, rates, paces, group, commit, len(head), len(encoder), load_seconds)
 
 
 _ABOUT = f"""\

@@ -19,8 +19,7 @@ from artefacts.graphs import Encoders
 from artefacts.manifest import ENCODER, HEAD, Blob, Manifest
 from artefacts.store import Store, new_release_id
 from artefacts.tokenisation import Tokens
-from bench.speed.latency import lasting
-from bench.speed.load import Load, Trip
+from bench.speed.load import Load, Trip, lasting
 from bench.speed.models import Size, loaded
 from bench.speed.parts import Aim, Part, Run, spread, table
 from bench.speed.rounds import Ratio

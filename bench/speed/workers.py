@@ -1,11 +1,9 @@
 """Events to results on a real Kafka: our workers beside what people write today, two processes each."""
 
-import multiprocessing
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
@@ -18,7 +16,7 @@ from matplotlib.figure import Figure
 from bench.speed.models import SIZES, Size
 from bench.speed.parts import Aim, Part, Run, bars, spread, table
 from bench.speed.rounds import Ratio
-from bench.speed.serving import CEILING, raw_rate
+from bench.speed.serving import CEILING, alone
 from bench.speed.stage import Model, Process, Stage
 from roomstream.ports import reserved_port
 from schemas.topics import Topic
@@ -27,6 +25,8 @@ TRANSACTIONAL = "roomstream, exactly-once"
 FAUST = "roomstream, at-least-once (Faust)"
 NAIVE = "Faust and a Hugging Face pipeline, batches of {}"
 PROCESSES = 2
+ANSWERING_SECONDS = 12
+_FEWEST = 64
 _FIRST, _LAST = 0.2, 0.9
 _WARM_SHARE = 0.25  # windows have grown, and the brokers' code is compiled
 _APART_SECONDS = 0.05  # no window is answered sooner
@@ -94,12 +94,14 @@ def measure(size: Size, run: Run) -> Workers:
 
     Args:
         size: Of the model.
-        run: Its texts are answered, a title an event; the naive workers answer a quarter of them.
+        run: Of its texts as many are answered as `enough` says, a title an event; of these the naive
+            workers answer an eighth.
     """
-    texts, servers = run.texts, run.servers
+    servers = run.servers
     with tempfile.TemporaryDirectory(prefix="roomstream-bench-") as folder:
         model = Model.made(size, Path(folder))
-        few = texts[: len(texts) // 4]
+        texts = enough(run, model)
+        few = texts[: len(texts) // 8]
 
         def ours(delivery: str) -> float:
             stage = Stage.made(model, servers)
@@ -110,7 +112,7 @@ def measure(size: Size, run: Run) -> Workers:
             return answered(stage, _naive(stage, model, batch), few).rate
 
         ways: dict[str, Callable[[], float]] = {
-            CEILING: lambda: _ceiling(model.source, texts),
+            CEILING: lambda: alone(model.source, texts, PROCESSES),
             TRANSACTIONAL: lambda: ours("exactly-once"),
             FAUST: lambda: ours("at-least-once"),
             NAIVE.format(32): lambda: naive(32),
@@ -122,6 +124,12 @@ def measure(size: Size, run: Run) -> Workers:
                 run.tick(f"{size.name}: {way}")
                 rates[way].append(rate())
     return Workers(size.name, rates)
+
+
+def enough(run: Run, model: Model) -> Sequence[str]:
+    """As many texts as ONNX Runtime alone answers in some seconds on all cores."""
+    rate = alone(model.source, run.texts, PROCESSES)
+    return run.texts[: max(_FEWEST, int(rate * ANSWERING_SECONDS))]
 
 
 class Pace(msgspec.Struct, frozen=True):
@@ -183,15 +191,6 @@ def _naive(stage: Stage, model: Model, batch: int) -> list[list[str]]:
                 ]
             )  # fmt: skip
     return commands
-
-
-def _ceiling(source: str, texts: Sequence[str]) -> float:
-    """Texts a second of as many processes at once, each with the same texts."""
-    spawn = multiprocessing.get_context("spawn")
-    with spawn.Manager() as manager, ProcessPoolExecutor(PROCESSES, mp_context=spawn) as pool:
-        together = manager.Barrier(PROCESSES)
-        runs = [pool.submit(raw_rate, source, texts, together) for _ in range(PROCESSES)]
-        return sum(run.result() for run in runs)
 
 
 _ABOUT = """\
