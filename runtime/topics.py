@@ -14,7 +14,7 @@ from runtime.denials import Lack, denial
 from runtime.kafka import admin_client
 from runtime.settings import KafkaSettings
 from schemas.errors import ConfigurationError, TryAgain
-from schemas.topics import TOPICS, Topic, TopicSpec
+from schemas.topics import DAY_MS, FOREVER_MS, TOPICS, Topic, TopicSpec
 
 _VISIBLE_WITHIN_SECONDS = 15
 _LEAST_COPIES = "min.insync.replicas"
@@ -51,7 +51,10 @@ def wanted_settings(spec: TopicSpec) -> dict[str, str]:
     """Kafka's settings for a topic."""
     if spec.compacted:
         return {"cleanup.policy": "compact"}
-    return {"cleanup.policy": "delete", "retention.ms": str(spec.retention_ms)}
+    kept = {"cleanup.policy": "delete", "retention.ms": str(spec.retention_ms)}
+    if spec.retention_ms != FOREVER_MS:
+        kept["segment.ms"] = str(DAY_MS)  # what is older is deleted by the segment
+    return kept
 
 
 def create_topics(

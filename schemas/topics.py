@@ -81,7 +81,9 @@ TOPICS = (
         (Classification,),
         key="listing id",
         made_by="workers",
-        doc="One answer per listing event.",
+        doc="One answer per listing event. Kept for longer than `listings`, so that the audit finds the "
+        "answer to every listing that is there.",
+        retention_ms=9 * DAY_MS,  # what is left of a segment of listings is a day over their 7
     ),
     TopicSpec(
         Topic.SHADOW,

@@ -11,7 +11,7 @@ from runtime.permissions import Access, require_access
 from runtime.settings import KafkaSettings, load
 from runtime.topics import create_topics, describe_topics, wanted_settings
 from schemas.errors import ConfigurationError, TryAgain
-from schemas.topics import FOREVER_MS, TOPICS, Topic
+from schemas.topics import DAY_MS, FOREVER_MS, TOPICS, Topic
 
 EVERY_TOPIC = Access("the test", dict.fromkeys(Topic, ("Read", "Write")))
 
@@ -114,8 +114,9 @@ def test_a_broker_that_is_down_is_named() -> None:
 
 
 def test_a_topic_is_either_compacted_or_kept_for_a_time() -> None:
-    """Releases are compacted, labels kept for ever."""
+    """Releases are compacted, labels kept for ever, listings go day by day."""
     wanted = {spec.topic: wanted_settings(spec) for spec in TOPICS}
 
     assert wanted[Topic.RELEASES] == {"cleanup.policy": "compact"}
     assert wanted[Topic.LABELLED] == {"cleanup.policy": "delete", "retention.ms": "-1"}
+    assert wanted[Topic.LISTINGS]["segment.ms"] == str(DAY_MS)

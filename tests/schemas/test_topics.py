@@ -95,6 +95,12 @@ def test_what_a_trainer_is_made_of_is_kept_for_ever(topic: Topic) -> None:
     assert SPECS[topic].retention_ms == FOREVER_MS == -1
 
 
+@pytest.mark.parametrize("topic", [Topic.CLASSIFIED, Topic.DEAD])
+def test_results_outlive_their_listings(topic: Topic) -> None:
+    """By more than the day that a segment of listings lasts: else the audit would miss them."""
+    assert SPECS[topic].retention_ms - SPECS[Topic.LISTINGS].retention_ms > DAY_MS
+
+
 def test_what_people_must_see_to_is_kept_for_a_month() -> None:
     """A dead letter outlives a holiday."""
     assert SPECS[Topic.DEAD].retention_ms == 30 * DAY_MS
