@@ -161,7 +161,8 @@ class Replay:
 
     def _origins(self) -> Mapping[str, Collection[int]]:
         names = [topic.named(self.prefix) for topic in INPUTS]
-        return {name: end_offsets(self.kafka, name).keys() for name in names}
+        places = end_offsets(self.kafka, *names)
+        return {name: {each.partition for each in places if each.topic == name} for name in names}
 
     def _failed(self, error: KafkaError, sent: int) -> TryAgain:
         if isinstance(error, _FENCED):

@@ -6,7 +6,7 @@ from contextlib import closing
 from typing import Self
 
 from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
-from kafka.admin import OffsetSpec
+from kafka.admin import ConfigResource, ConfigResourceType, OffsetSpec
 from kafka.errors import KafkaError
 
 from runtime.kafka import admin_client, kafka_arguments
@@ -20,7 +20,7 @@ _SILENCE_SECONDS = 30
 
 def committed_offsets(kafka: KafkaSettings, group: str, topic: str) -> dict[int, int]:
     """
-    The next offset of a consumer group in each partition of a topic; what was never committed is 0.
+    The next offset of a consumer group in each partition of a topic where it has committed one.
 
     Raises:
         KafkaError: The broker does not say, such as before the group has met.
@@ -31,28 +31,48 @@ def committed_offsets(kafka: KafkaSettings, group: str, topic: str) -> dict[int,
             TopicPartition(topic, each["partition_index"]) for each in described["partitions"]
         ]
         offsets = admin.list_group_offsets({group: places})[group]
-    return {place.partition: max(0, found.offset) for place, found in offsets.items()}
+    return {place.partition: found.offset for place, found in offsets.items() if found.offset >= 0}
 
 
-def end_offsets(kafka: KafkaSettings, topic: str) -> dict[int, int]:
+def end_offsets(kafka: KafkaSettings, *topics: str) -> dict[TopicPartition, int]:
     """
     The offset that the next message of each partition gets.
 
     The leaders say so, which after an election know it sooner than a fetch does, and messages of open
-    transactions count: everything that was committed before the call lies below. The embedded broker
-    does not know it.
+    transactions count: everything that was committed before the call lies below.
 
     Raises:
         TryAgain: The broker cannot be reached.
     """
     with admin_client(kafka) as admin:
-        (described,) = admin.describe_topics([topic])
         wanted = {
-            TopicPartition(topic, each["partition_index"]): OffsetSpec.LATEST
+            TopicPartition(described["name"], each["partition_index"]): OffsetSpec.LATEST
+            for described in admin.describe_topics(list(topics))
             for each in described["partitions"]
         }
         found = admin.list_partition_offsets(wanted)
-    return {place.partition: end.offset for place, end in found.items()}
+    return {place: end.offset for place, end in found.items()}
+
+
+def least_kept_ms(kafka: KafkaSettings, topic: str) -> float:
+    """
+    For how long a topic keeps every message; 0 if its size counts too, or if the broker does not say.
+
+    Raises:
+        TryAgain: The broker cannot be reached.
+    """
+    resource = ConfigResource(ConfigResourceType.TOPIC, topic)
+    with admin_client(kafka) as admin:
+        found = admin.describe_configs([resource], config_filter="all")
+    settings = {
+        key: int(each["value"])
+        for key, each in found.get("topic", {}).get(topic, {}).items()
+        if key.startswith("retention.")
+    }
+    if settings.get("retention.bytes", -1) >= 0:
+        return 0
+    kept = settings.get("retention.ms", 0)
+    return kept if kept >= 0 else float("inf")
 
 
 class TopicReader:
@@ -64,7 +84,8 @@ class TopicReader:
     """
 
     def __init__(self, kafka: KafkaSettings, prefix: str, *topics: Topic) -> None:
-        self._servers = kafka.bootstrap_servers
+        self._kafka = kafka
+        self._names = [topic.named(prefix) for topic in topics]
         try:
             self._consumer = KafkaConsumer(
                 **kafka_arguments(kafka),
@@ -72,11 +93,10 @@ class TopicReader:
                 enable_auto_commit=False,
                 isolation_level="read_committed",
             )
-            names = [topic.named(prefix) for topic in topics]
             self._consumer.assign(
                 [
                     TopicPartition(name, partition)
-                    for name in names
+                    for name in self._names
                     for partition in sorted(self._consumer.partitions_for_topic(name) or ())
                 ]
             )
@@ -98,21 +118,20 @@ class TopicReader:
         Raises:
             TryAgain: Nothing came for a while, though there is more.
         """
-        return self._read({})
+        return self._read(end_offsets(self._kafka, *self._names))
 
-    def read_to(self, ends: Mapping[int, int]) -> Iterator[Record]:
+    def read_to(self, ends: Mapping[TopicPartition, int]) -> Iterator[Record]:
         """
-        Read what lies before the end of each partition, and no more; for a reader of one topic.
+        Read what lies before the end of each partition, and no more.
 
         Raises:
             TryAgain: Nothing came for a while, though there is more.
         """
-        places = self._consumer.assignment()
-        for record in self._read({place: ends.get(place.partition, 0) for place in places}):
-            if record.offset < ends.get(record.partition, 0):
+        for record in self._read(ends):
+            if record.offset < ends.get(TopicPartition(record.topic, record.partition), 0):
                 yield record
 
-    def _read(self, ends: dict[TopicPartition, int]) -> Iterator[Record]:
+    def _read(self, ends: Mapping[TopicPartition, int]) -> Iterator[Record]:
         waiting_since = time.monotonic()
         while behind := self._behind(ends):
             records = self.poll()
@@ -121,7 +140,7 @@ class TopicReader:
                 waiting_since = time.monotonic()
             elif time.monotonic() - waiting_since > _SILENCE_SECONDS:
                 raise TryAgain(
-                    f"Kafka at {self._servers} gave nothing more of {behind.topic} for "
+                    f"Kafka at {self._kafka.bootstrap_servers} gave nothing more of {behind.topic} for "
                     f"{_SILENCE_SECONDS} s, though there is more. Check that the brokers are up."
                 )
 
@@ -129,25 +148,29 @@ class TopicReader:
         """Go back to the beginning of every partition."""
         self._consumer.seek_to_beginning()
 
-    def positions(self) -> dict[int, int]:
-        """The next offset of each partition; for a reader of one topic."""
-        places = self._consumer.assignment()
-        return {place.partition: self._consumer.position(place) for place in places}
+    def begin_offsets(self) -> dict[TopicPartition, int]:
+        """Where each partition begins now: retention moves it."""
+        try:
+            return dict(self._consumer.beginning_offsets(self._consumer.assignment()))
+        except KafkaError as error:
+            raise self._failed(error) from error
 
-    def _behind(self, ends: dict[TopicPartition, int]) -> TopicPartition | None:
-        """
-        A partition that is not read to its end.
-
-        An end that is not in `ends` is the high watermark of the first fetch: it would run away from us
-        else.
-        """
+    def offsets_at(self, time_ms: float) -> dict[TopicPartition, int]:
+        """The first offset of each partition that is not older; where all is older, the next one."""
         places = self._consumer.assignment()
-        for place in places - ends.keys():
-            end = self._consumer.highwater(place)
-            if end is not None:
-                ends[place] = end
-        unread = (x for x in places if x not in ends or self._consumer.position(x) < ends[x])
-        return next(unread, None)
+        try:
+            found = self._consumer.offsets_for_times(dict.fromkeys(places, int(time_ms)))
+        except KafkaError as error:
+            raise self._failed(error) from error
+        return {
+            place: at.offset if at else self._consumer.position(place)
+            for place, at in found.items()
+        }
+
+    def _behind(self, ends: Mapping[TopicPartition, int]) -> TopicPartition | None:
+        """A partition that is not read to its end."""
+        places = self._consumer.assignment() & ends.keys()
+        return next((x for x in places if self._consumer.position(x) < ends[x]), None)
 
     def __enter__(self) -> Self:
         return self
@@ -157,5 +180,6 @@ class TopicReader:
 
     def _failed(self, error: KafkaError) -> TryAgain:
         return TryAgain(
-            f"Kafka at {self._servers} cannot be read: {error}. Check that the brokers are up."
+            f"Kafka at {self._kafka.bootstrap_servers} cannot be read: {error}. "
+            "Check that the brokers are up."
         )

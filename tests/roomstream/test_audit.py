@@ -5,11 +5,14 @@ from datetime import UTC, datetime, timedelta
 
 from hypothesis import given
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
 from roomstream.audit import Audit, PartitionAudit
+from roomstream.cli import app
 from runtime.dead_letters import dead_letter
 from runtime.records import Record
 from schemas.codec import encode
+from schemas.errors import ConfigurationError
 from schemas.events import Classification, InputPosition
 
 AT = datetime(2026, 11, 24, 9, tzinfo=UTC)
@@ -46,40 +49,49 @@ def letter(offset: int, topic: str = "listings") -> Record:
 @given(
     kinds=st.lists(KINDS, min_size=1, max_size=12),
     results=st.lists(st.tuples(st.integers(FIRST - 3, FIRST + 14), st.booleans()), max_size=12),
+    begin=st.integers(FIRST - 2, FIRST + 14),
     committed=st.integers(0, FIRST + 14),
+    kept_from=st.integers(0, FIRST + 14),
+    newer=st.integers(0, 5),
 )
 def test_it_counts_as_one_would_by_hand(
-    kinds: list[str], results: list[tuple[int, bool]], committed: int
+    kinds: list[str],
+    results: list[tuple[int, bool]],
+    begin: int,
+    committed: int,
+    kept_from: int,
+    newer: int,
 ) -> None:
-    """Any messages, gaps and tombstones with any results, in any order of reading."""
+    """Any messages, gaps and tombstones with any results, whatever is deleted or comes meanwhile."""
     audit = Audit("listings")
-    there = {FIRST + n: kind for n, kind in enumerate(["event", *kinds])}
-    for offset, is_answer in results[::2]:
-        if offset >= FIRST:
-            (audit.answer if is_answer else audit.letter)(
-                answer(offset) if is_answer else letter(offset)
-            )
-    for offset, kind in there.items():
+    noted = {FIRST + n: kind for n, kind in enumerate(["event", *kinds, "event"])}
+    for offset, kind in noted.items():
         if kind != "gap":
             audit.input(message(offset, b"{}" if kind == "event" else None))
-    for offset, is_answer in results[1::2]:
+    audit.begins({0: begin})
+    for offset, is_answer in results:
         (audit.answer if is_answer else audit.letter)(
             answer(offset) if is_answer else letter(offset)
         )
-    (found,) = audit.partitions({0: committed})
+    end = max(begin, *(offset + 1 for offset in noted))
+    (found,) = audit.partitions({0: committed}, {0: end + newer}, {0: kept_from})
 
-    given_results = [r for n, r in enumerate(results) if n % 2 or r[0] >= FIRST]
-    times = Counter(offset for offset, _ in given_results if offset >= FIRST)
+    there = {offset: kind for offset, kind in noted.items() if offset >= begin}
+    times = Counter(offset for offset, _ in results if offset >= begin)
     events = [offset for offset, kind in there.items() if kind == "event"]
     tombstones = [offset for offset, kind in there.items() if kind == "tombstone"]
     single = [offset for offset in events if times[offset] == 1]
-    answered = [offset for offset in single if (offset, True) in given_results]
-    strange = [offset for offset in times if offset not in events]
+    answered = [offset for offset in single if (offset, True) in results]
+    silent = [offset for offset in events if not times[offset] and offset < committed]
+    came_later = range(end, end + newer)
+    strange = [offset for offset in times if offset not in events and offset not in came_later]
 
     assert found.answered == len(answered)
     assert found.dead == len(single) - len(answered)
     assert found.repeated == sum(times[offset] > 1 for offset in events)
-    assert found.missing == sum(not times[offset] and offset < committed for offset in events)
+    assert found.missing == sum(offset >= kept_from for offset in silent)
+    assert found.expired == sum(offset < kept_from for offset in silent)
+    assert found.lost == max(0, begin - committed)
     assert found.skipped == sum(not times[offset] and offset < committed for offset in tombstones)
     assert found.waiting == sum(
         not times[offset] and offset >= committed for offset in [*events, *tombstones]
@@ -92,7 +104,7 @@ def test_faults_are_told_with_their_first_offsets() -> None:
     audit = Audit("listings")
     for offset in range(20):
         audit.input(message(offset))
-    (found,) = audit.partitions({0: 20})
+    (found,) = audit.partitions({0: 20}, {0: 20})
 
     assert found.missing == 20
     assert found.examples == {"missing": [0, 1, 2, 3, 4]}
@@ -107,11 +119,13 @@ def test_results_of_others_are_told_apart() -> None:
     audit.letter(letter(3, topic="labelled"))
     audit.letter(Record("dead", 0, 4, b"l", None, (("dead-replayed", b"3"),), 0))
     audit.answer(answer(0, topic="elsewhere"))
-    audit.answer(Record("classified", 0, 9, b"l", b"no answer", (), 0))
-    ours, strangers = audit.partitions({0: 1})
+    for offset in range(9, 19):
+        audit.answer(Record("classified", 0, offset, b"l", b"no answer", (), 0))
+    ours, strangers = audit.partitions({0: 1}, {0: 1})
 
     assert (ours.answered, ours.whole) == (1, True)
-    assert (strangers.partition, strangers.unknown) == (-1, 2)
+    assert (strangers.partition, strangers.unknown) == (-1, 11)
+    assert strangers.examples == {"unknown": [0, 9, 10, 11, 12]}
 
 
 def test_only_the_chosen_time_is_judged() -> None:
@@ -120,7 +134,7 @@ def test_only_the_chosen_time_is_judged() -> None:
     for offset, minutes in enumerate((-1, 0, 1)):
         audit.input(message(offset, at=AT + timedelta(minutes=minutes)))
     audit.answer(answer(1))
-    (found,) = audit.partitions({0: 3})
+    (found,) = audit.partitions({0: 3}, {0: 3})
 
     assert found == PartitionAudit(0, 0, answered=1)
 
@@ -129,11 +143,29 @@ def test_an_input_that_retention_has_taken_is_no_fault() -> None:
     """Its answer may outlive it, also where its partition is empty now."""
     audit = Audit("listings")
     audit.input(message(5))
+    audit.begins({0: 5, 1: 40})
     audit.answer(answer(5))
     audit.answer(answer(2))
-    audit.begins({0: 6, 1: 40})
     audit.answer(answer(39, partition=1))
-    found = audit.partitions({0: 6, 1: 40})
+    found = audit.partitions({0: 6, 1: 40}, {0: 6, 1: 40})
 
-    assert all(each.whole for each in found)
-    assert not audit.unresolved
+    assert found == [PartitionAudit(0, 5, answered=1), PartitionAudit(1, 40)]
+
+
+def test_however_many_listings_come_while_results_are_read_none_is_unknown() -> None:
+    """That they are there is all that is asked; the next audit judges them."""
+    audit = Audit("listings")
+    audit.input(message(0))
+    for offset in range(1_000):
+        audit.answer(answer(offset))
+    (found,) = audit.partitions({0: 1}, {0: 999})
+
+    assert found == PartitionAudit(0, 0, answered=1, unknown=1, examples={"unknown": [999]})
+
+
+def test_one_beginning_of_the_time_is_enough() -> None:
+    """Of --since and --from."""
+    done = CliRunner().invoke(app, ["audit", "--since", "24h", "--from", "2026-11-24"])
+
+    assert isinstance(done.exception, ConfigurationError)
+    assert "--since 24h and --from 2026-11-24: give one" in str(done.exception)
