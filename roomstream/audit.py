@@ -28,6 +28,7 @@ from schemas.topics import Topic
 _THERE, _CHOSEN, _TOMBSTONE, _ANSWERED, _DEAD, _REPEATED = 1, 2, 4, 8, 16, 32
 _RESULT = _ANSWERED | _DEAD
 _SHOWN = 5
+_OFFSETS = 1 << 63  # Kafka has no more
 
 Counted = Callable[[Iterable[Record]], Iterable[Record]]
 Fault = Literal["lost", "missing", "repeated", "unknown"]
@@ -169,7 +170,7 @@ class Audit:
         return [*audits.values(), *([] if self._nowhere.whole else [self._nowhere])]
 
     def _result(self, record: Record, partition: int, offset: int, kind: int) -> None:
-        if min(partition, offset) < 0:
+        if partition < 0 or not 0 <= offset < _OFFSETS:
             _fault(self._nowhere, "unknown", record.offset)
             return
         first, flags = self._first.get(partition, 0), self._flags.get(partition, bytearray())

@@ -112,20 +112,22 @@ def test_faults_are_told_with_their_first_offsets() -> None:
 
 
 def test_results_of_others_are_told_apart() -> None:
-    """Unknown: an answer to another topic or in no known form. Not ours: labels' letters, markers."""
+    """Unknown: answers elsewhere, to impossible offsets, in no known form. Not ours: labels, markers."""
     audit = Audit("listings")
     audit.input(message(0))
     audit.answer(answer(0))
     audit.letter(letter(3, topic="labelled"))
     audit.letter(Record("dead", 0, 4, b"l", None, (("dead-replayed", b"3"),), 0))
     audit.answer(answer(0, topic="elsewhere"))
+    audit.letter(letter(1 << 63))
+    audit.letter(letter(-1))
     for offset in range(9, 19):
         audit.answer(Record("classified", 0, offset, b"l", b"no answer", (), 0))
     ours, strangers = audit.partitions({0: 1}, {0: 1})
 
     assert (ours.answered, ours.whole) == (1, True)
-    assert (strangers.partition, strangers.unknown) == (-1, 11)
-    assert strangers.examples == {"unknown": [0, 9, 10, 11, 12]}
+    assert (strangers.partition, strangers.unknown) == (-1, 13)
+    assert strangers.examples == {"unknown": [0, 0, 0, 9, 10]}
 
 
 def test_only_the_chosen_time_is_judged() -> None:
