@@ -13,9 +13,11 @@ from runtime.kafka import admin_client, kafka_arguments
 from runtime.records import Record, polled
 from runtime.settings import KafkaSettings
 from schemas.errors import TryAgain
+from schemas.events import MAX_PAYLOAD_BYTES
 from schemas.topics import Topic
 
 _SILENCE_SECONDS = 30
+_FETCH_BYTES = 4 * MAX_PAYLOAD_BYTES  # of a partition at once; clients keep several of them
 
 
 def committed_offsets(kafka: KafkaSettings, group: str, topic: str) -> dict[int, int]:
@@ -92,6 +94,7 @@ class TopicReader:
                 auto_offset_reset="earliest",
                 enable_auto_commit=False,
                 isolation_level="read_committed",
+                max_partition_fetch_bytes=_FETCH_BYTES,
             )
             self._consumer.assign(
                 [
