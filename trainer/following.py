@@ -6,6 +6,7 @@ import time
 import structlog
 
 from artefacts.errors import ReleaseError, ReleaseMissing, StoreError
+from artefacts.last_served import LastServed
 from runtime.announcements import Announcements
 from runtime.health import Health
 from runtime.retrying import BackOff, retry
@@ -26,6 +27,7 @@ class Following:
     Args:
         announcements: Read for newer ones.
         releases: Loads them.
+        served: Notes what was live last, to begin with where the live one cannot be served.
         metrics: Shows which is live.
         health: Its condition `release` is met once one is loaded.
         epoch: That of this trainer.
@@ -35,12 +37,14 @@ class Following:
         self,
         announcements: Announcements,
         releases: Releases,
+        served: LastServed,
         metrics: TrainerMetrics,
         health: Health,
         epoch: int,
     ) -> None:
         self._announcements = announcements
         self._releases = releases
+        self._served = served
         self._metrics = metrics
         self._health = health
         self._epoch = epoch
@@ -56,8 +60,10 @@ class Following:
         """
         Load what is live, waiting for its announcement and for a store that is out of reach.
 
+        If it cannot be served, begin with what was live before, as a trainer that runs would go on.
+
         Raises:
-            ReleaseError: None was announced in time, or it cannot be served.
+            ReleaseError: None was announced in time, or it cannot be served and none was before.
             StoreError: It cannot be fetched.
             Stopped: The process was told to stop.
         """
@@ -68,7 +74,16 @@ class Following:
                 f"No live release was announced within {wait_seconds:g} s. Make one with "
                 "'roomstream base import', or announce one with 'roomstream releases promote'."
             )
-        self.is_live(retry(lambda: self._releases.load(announcement), stop, wait_seconds))
+        try:
+            live = retry(lambda: self._releases.load(announcement), stop, wait_seconds)
+        except ReleaseError as error:
+            before = self._served.before(announcement)
+            if before is None:
+                raise
+            self.is_live(retry(lambda: self._releases.load(before), stop, wait_seconds))
+            self._refuse(announcement, error)
+            return self.live
+        self.is_live(live)
         if announcement.epoch not in (None, self._epoch):
             # Under our epoch it cannot be taken for stale, whatever of the topic is compacted away.
             self._overtaken = announcement
@@ -166,6 +181,7 @@ class Following:
         if self._shown is not None:
             self._metrics.live_release.remove(self._shown)
         self._shown = release
+        self._served.note(live.announcement)
         self._metrics.live_release.labels(release).set(1)
         self._health.set("release", True, f"{release} is live")
 
@@ -184,7 +200,7 @@ class Following:
             return False
         except ReleaseError as error:
             self._failures = 0
-            _log.error("release refused", release=announcement.release, why=str(error))
+            self._refuse(announcement, error)
             return False
         self._failures = 0
         _log.info(
@@ -195,3 +211,11 @@ class Following:
         )
         self.is_live(live)
         return True
+
+    def _refuse(self, announcement: ReleaseAnnouncement, error: ReleaseError) -> None:
+        _log.error(
+            "release refused: going on with the one before it",
+            release=announcement.release,
+            live=self.live.manifest.release,
+            why=str(error),
+        )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import structlog
 
+from artefacts.last_served import LastServed
 from artefacts.store import Store
 from runtime.announcements import Announcements
 from runtime.broker_watch import BrokerWatch
@@ -98,7 +99,8 @@ def _loop(
     prefix = shared.topic_prefix
     announcements = stack.enter_context(closing(Announcements(kafka, prefix)))
     releases = Releases(shared.cache, trainer.threads)
-    following = Following(announcements, releases, metrics, health, epoch)
+    served = LastServed(shared.cache, prefix)
+    following = Following(announcements, releases, served, metrics, health, epoch)
     live = following.start(trainer.release_wait_seconds, stop)
     snapshots = Snapshots(shared, trainer, metrics, epoch)
     snapshots.restore()

@@ -11,6 +11,7 @@ from artefacts.cache import BlobCache
 from artefacts.classifier import Classifier
 from artefacts.errors import ReleaseError, ReleaseMissing, StoreError
 from artefacts.graphs import Encoders
+from artefacts.last_served import LastServed
 from artefacts.store import Store
 from runtime.announcements import Announcements
 from runtime.health import Health
@@ -26,14 +27,15 @@ _log = structlog.get_logger(__name__)
 
 _POLL_SECONDS = 0.25
 _BACK_OFF = BackOff(first_seconds=1.0, most_seconds=15.0)
+_REFUSALS = (ReleaseError, ConfigurationError)
 
 
 class LiveModel:
     """
     Holds the live release, and takes up newer ones beside it in a thread of its own.
 
-    A release that cannot be served is refused, counted and logged; the one before it serves on. A
-    store that is out of reach is tried again.
+    A release that cannot be served is refused, counted and logged; the one before it serves on, also
+    in a process that starts meanwhile. A store that is out of reach is tried again.
 
     Args:
         kafka: How to reach Kafka.
@@ -56,6 +58,7 @@ class LiveModel:
     ) -> None:
         self._announcements = Announcements(kafka, shared.topic_prefix)
         self._cache = Path(shared.cache)
+        self._served = LastServed(self._cache, shared.topic_prefix)
         self._metrics = metrics
         self._health = health
         self._threads = settings.threads
@@ -72,23 +75,33 @@ class LiveModel:
         """
         Load the release that is live, waiting for its announcement, then follow newer ones.
 
+        If it cannot be served, the one that was served last from this cache is loaded instead.
+
         Args:
             wait_seconds: How long to wait for the announcement, and for a store that is out of reach.
             stop: Ends the wait.
 
         Raises:
-            ReleaseError: None was announced in time, or it cannot be served.
+            ReleaseError: None was announced in time, or it cannot be served and none was before.
             StoreError: It cannot be fetched.
             Stopped: The process was told to stop.
             TryAgain: The broker cannot be reached.
         """
+        stop = stop or threading.Event()
         live = self._announcements.wait_for("live", wait_seconds, stop)
         if live is None:
             raise ReleaseMissing(
                 f"No live release was announced within {wait_seconds:g} s. Make one with "
                 "'roomstream base import', or announce one with 'roomstream releases promote'."
             )
-        retry(lambda: self._swap(live, "initial"), stop or threading.Event(), wait_seconds)
+        try:
+            retry(lambda: self._swap(live, "initial"), stop, wait_seconds)
+        except _REFUSALS as error:
+            before = self._served.before(live)
+            if before is None:
+                raise
+            retry(lambda: self._swap(before, "initial"), stop, wait_seconds)
+            self._refuse(live, error)
         for channel, announcement in self._announcements.last.items():
             if channel != "live":
                 self.challengers.announced(announcement)
@@ -155,15 +168,18 @@ class LiveModel:
                 in_seconds=round(wait, 1),
             )
             return False
-        except (ReleaseError, ConfigurationError) as error:
-            self._metrics.reloads.labels("refused").inc()
-            _log.error(
-                "release refused: the one before it serves on",
-                release=announcement.release,
-                live=self.current().manifest.release,
-                why=str(error),
-            )
+        except _REFUSALS as error:
+            self._refuse(announcement, error)
         return True
+
+    def _refuse(self, announcement: ReleaseAnnouncement, error: Exception) -> None:
+        self._metrics.reloads.labels("refused").inc()
+        _log.error(
+            "release refused: the one before it serves on",
+            release=announcement.release,
+            live=self.current().manifest.release,
+            why=str(error),
+        )
 
     def _swap(self, announcement: ReleaseAnnouncement, outcome: str) -> None:
         started = time.perf_counter()
@@ -185,6 +201,7 @@ class LiveModel:
             seconds=round(seconds, 3),
             encoder_reused=before is not None and before.encoder is classifier.encoder,
         )
+        self._served.note(announcement)
 
     def _load(self, announcement: ReleaseAnnouncement) -> Classifier:
         store = Store(announcement.store)

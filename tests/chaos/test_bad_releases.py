@@ -79,7 +79,7 @@ def refused(stage: Stage, worker: int) -> list[str]:
 
 
 def test_no_damaged_release_serves(one_node: Cluster, stage: MakeStage) -> None:
-    """Damaged, truncated, missing and of a wrong size: all refused, every listing answered by the old."""
+    """All are refused, also by a worker that starts anew; every listing is answered by the old."""
     ours = stage(one_node, "exactly-once")
     (base,) = ours.store.releases()
     ours.workers[2].want()
@@ -90,6 +90,8 @@ def test_no_damaged_release_serves(one_node: Cluster, stage: MakeStage) -> None:
         announced(ours, manifest)
         bad.append(manifest.release)
         eventually(lambda: refused(ours, 2) == bad, f"{harm.__name__} is refused")
+    ours.workers[2].kill()  # while the last of them is live
+    eventually(lambda: refused(ours, 2) == [*bad, bad[-1]], "it is refused at a start")
     places = send(ours.kafka, Topic.LISTINGS.named(ours.prefix), listings(80))
     records = read_answers(ours.kafka, ours.prefix, places)
     good = tiny_release(ours.store, scale=20)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from artefacts.last_served import LastServed
 from artefacts.store import Store
 from roomstream.brokers import Broker
 from roomstream.live import make_live
@@ -73,7 +74,10 @@ class Scene:
         self.following.start(5)
 
     def _following(self, epoch: int) -> Following:
-        return Following(self.announcements, self.releases, self.metrics, self.health, epoch)
+        served = LastServed(self.shared.cache, self.shared.topic_prefix)
+        return Following(
+            self.announcements, self.releases, served, self.metrics, self.health, epoch
+        )
 
     def look(self, until: Callable[[], bool], what: str) -> None:
         """Look at the topic until something is so."""
@@ -252,8 +256,8 @@ def test_a_release_that_cannot_be_fetched_is_waited_for(scene: Scene, tmp_path: 
 
 
 def test_a_damaged_release_is_passed_over(scene: Scene) -> None:
-    """The one before it stays, and the next good one is taken up."""
-    scene.announce(12)
+    """The one before it stays, also in a trainer that starts anew; the next good one is taken up."""
+    first = scene.announce(12).manifest.release
     scene.following.start(5)
     broken = tiny_release(scene.store, scale=11)
     head = broken.blobs["head.onnx"]
@@ -261,7 +265,10 @@ def test_a_damaged_release_is_passed_over(scene: Scene) -> None:
     (folder / head.digest).write_bytes(b"x" * head.size_bytes)
     make_live(scene.kafka, scene.shared, broken.release, "a mistake")
     scene.look(lambda: True, "a look")
+    scene.lead(2)
+    begun_with = scene.live
     good = scene.announce(9).manifest.release
     scene.look(lambda: scene.live == good, "the good one")
 
+    assert first == begun_with
     assert [good] == scene.taken_up

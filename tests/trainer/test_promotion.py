@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from artefacts.last_served import LastServed
 from artefacts.store import Store
 from roomstream.brokers import Broker
 from roomstream.live import Channel, on_channels, put_on_channel
@@ -58,8 +59,9 @@ class Desk:
         releases = Releases(self.shared.cache, threads=1)
         self.metrics = TrainerMetrics()
         self.announcements = Announcements(self.kafka, self.shared.topic_prefix)
+        served = LastServed(self.shared.cache, self.shared.topic_prefix)
         self.following = Following(
-            self.announcements, releases, self.metrics, Health("release"), self._epoch
+            self.announcements, releases, served, self.metrics, Health("release"), self._epoch
         )
         live = self.following.start(5)
         self.database = Database(self.settings.database)

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import structlog
 
-from artefacts.errors import ReleaseMissing
+from artefacts.errors import DigestMismatch, ReleaseMissing
 from artefacts.manifest import HEAD, Golden, Manifest
 from artefacts.store import Store
 from roomstream.live import make_live
@@ -235,7 +235,11 @@ def test_a_release_that_cannot_be_served_is_refused(
     shared: SharedSettings,
     store: Store,
 ) -> None:
-    """Counted, logged with its cause; the one before it serves on, and the next good one is taken."""
+    """
+    Counted, logged with its cause; the one before it serves on, and the next good one is taken.
+
+    So it is in a worker that starts while the refused one is live.
+    """
     live = serving.release
     bad = make(store, shared)
     announce(kafka_settings, shared.topic_prefix, bad)
@@ -247,9 +251,30 @@ def test_a_release_that_cannot_be_served_is_refused(
         (line["release"], line["live"], line["level"], line["service"]) for line in refused
     ]
     assert why in refused[0]["why"]
+    restarted = Serving(kafka_settings, shared)
+    with closing(restarted.model):
+        restarted.model.start(10)
+        assert live == restarted.release
+        assert restarted.health.ready
+        assert (restarted.reloads("initial"), restarted.reloads("refused")) == (1, 1)
     release = tiny_release(store, scale=8).release
     make_live(kafka_settings, shared, release, "a good one")
     eventually(lambda: serving.release == release, "the next good one answers")
+
+
+@ON_EMBEDDED
+def test_without_one_before_it_a_refused_release_ends_the_worker(
+    kafka_settings: KafkaSettings, shared: SharedSettings, store: Store
+) -> None:
+    """There is nothing to answer with; a note that cannot be read is none."""
+    announce(kafka_settings, shared.topic_prefix, _damaged_blob(store, shared))
+    shared.cache.mkdir()
+    (shared.cache / f"{shared.topic_prefix}last-served.json").write_text("{")
+    with (
+        closing(Serving(kafka_settings, shared).model) as model,
+        pytest.raises(DigestMismatch, match="sha256 is"),
+    ):
+        model.start(10)
 
 
 def test_a_store_out_of_reach_is_tried_again(
