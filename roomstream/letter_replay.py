@@ -25,7 +25,12 @@ from runtime.dead_letters import (
     replayed_offset,
     sent_back,
 )
-from runtime.kafka import MAX_REQUEST_BYTES, kafka_arguments, require_transactions
+from runtime.kafka import (
+    MAX_REQUEST_BYTES,
+    close_producer,
+    kafka_arguments,
+    require_transactions,
+)
 from runtime.permissions import REPLAY_ID
 from runtime.records import Outbound, Record
 from runtime.settings import KafkaSettings
@@ -37,10 +42,9 @@ Counted = Callable[[Iterable[Record]], Iterable[Record]]
 
 _BATCH = 200
 _SHOWN = 5
-_DELIVERY_SECONDS = 15
+_DELIVERY_SECONDS = 8  # less than a transaction, which else would seem taken over
 _TRANSACTION_SECONDS = 10
 _HANG_SECONDS = 60
-_CLOSE_SECONDS = 2
 _FENCED = (ProducerFencedError, InvalidProducerEpochError)
 
 
@@ -167,9 +171,9 @@ class Replay:
     def _failed(self, error: KafkaError, sent: int) -> TryAgain:
         if isinstance(error, _FENCED):
             return TryAgain(
-                f"Another replay took over, or this one was away for longer than "
-                f"{_TRANSACTION_SECONDS} s. It had sent {sent:,} letters; nothing was sent twice. "
-                "Run it again when the other is done: what was sent is not sent again."
+                f"Another replay took over, or this one or the brokers took longer than "
+                f"{_TRANSACTION_SECONDS} s for a transaction. It had sent {sent:,} letters; nothing was "
+                "sent twice. Run it again when the other is done: what was sent is not sent again."
             )
         return TryAgain(
             f"A transaction failed at {self.kafka.bootstrap_servers}: {error!r}. {sent:,} letters were "
@@ -228,7 +232,7 @@ class _Session:
 
     def close(self) -> None:
         """Leave; what is not committed is aborted by the next run, or by the brokers soon after."""
-        self._producer.close(timeout=_CLOSE_SECONDS)
+        close_producer(self._producer)
 
 
 def _cause(sent: Sequence[Any]) -> KafkaError | None:

@@ -13,7 +13,7 @@ from kafka import KafkaProducer
 from kafka.errors import KafkaError
 
 from roomstream.listings import Listing, labelled_event, listing_message
-from runtime.kafka import kafka_arguments, probe
+from runtime.kafka import close_producer, kafka_arguments, probe
 from runtime.records import HeaderTuple
 from runtime.settings import KafkaSettings
 from schemas.codec import encode
@@ -107,7 +107,7 @@ class Sender:
             if error is None:
                 self.flush()
         finally:
-            self._producer.close(timeout=5)
+            close_producer(self._producer)
 
     def _note(self, error: BaseException) -> None:
         self._error = self._error or error

@@ -10,7 +10,7 @@ from kafka.errors import KafkaError
 
 from runtime.denials import require_visible
 from runtime.fencing import Fence
-from runtime.kafka import kafka_arguments, probe
+from runtime.kafka import close_producer, kafka_arguments, probe
 from runtime.records import Record, polled
 from runtime.settings import KafkaSettings
 from runtime.stopping import Stopped
@@ -261,7 +261,7 @@ def _send(settings: KafkaSettings, prefix: str, key: str, event: Said) -> int:
         )
         return int(sent.get(timeout=15).offset)
     finally:
-        producer.close(timeout=5)
+        close_producer(producer)  # what was not confirmed must not come after something newer
 
 
 def _read(record: Record) -> Said | None:

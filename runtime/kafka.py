@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, cast
 
-from kafka import KafkaAdminClient
-from kafka.errors import KafkaError
+from kafka import KafkaAdminClient, KafkaProducer
+from kafka.errors import KafkaError, KafkaTimeoutError
 
 from runtime.conversation import Answer
 from runtime.knock import Door
@@ -16,6 +16,8 @@ from schemas.errors import ConfigurationError, RoomstreamError, TryAgain
 
 MAX_REQUEST_BYTES = 16 * 1024 * 1024
 """The most that our producers send at once: what is too large is the topic's decision, not theirs."""
+
+_CLOSE_SECONDS = 2
 
 
 def kafka_arguments(settings: KafkaSettings) -> dict[str, Any]:
@@ -71,6 +73,21 @@ def ssl_context(settings: KafkaSettings) -> ssl.SSLContext:
         ) from error
     context.check_hostname = settings.ssl_check_hostname
     return context
+
+
+def close_producer(producer: KafkaProducer) -> None:
+    """
+    Close a producer, and give up what the brokers have not confirmed yet.
+
+    `KafkaProducer.close` does not get past such messages: it raises, and the producer's thread goes on
+    trying to send them, for minutes, behind whatever was sent since.
+    """
+    try:
+        producer.flush(timeout=0)
+    except KafkaTimeoutError:
+        producer._sender.force_close()  # fails what is left, and so lets the thread end
+    with contextlib.suppress(KafkaTimeoutError):
+        producer.close(timeout=_CLOSE_SECONDS)
 
 
 @contextlib.contextmanager

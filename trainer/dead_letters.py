@@ -8,7 +8,7 @@ from kafka import KafkaProducer
 from kafka.errors import KafkaError, MessageSizeTooLargeError
 
 from runtime.dead_letters import fitting, shortened
-from runtime.kafka import MAX_REQUEST_BYTES, kafka_arguments
+from runtime.kafka import MAX_REQUEST_BYTES, close_producer, kafka_arguments
 from runtime.records import Outbound
 from runtime.settings import KafkaSettings
 from schemas.errors import TryAgain
@@ -68,4 +68,4 @@ class DeadLetters:
     def close(self) -> None:
         """Leave."""
         if self._producer is not None:
-            self._producer.close(timeout=5)
+            close_producer(self._producer)

@@ -33,7 +33,12 @@ from runtime.broker_watch import BrokerWatch
 from runtime.dead_letters import fitting
 from runtime.denials import denied_code
 from runtime.health import Health
-from runtime.kafka import MAX_REQUEST_BYTES, kafka_arguments, require_transactions
+from runtime.kafka import (
+    MAX_REQUEST_BYTES,
+    close_producer,
+    kafka_arguments,
+    require_transactions,
+)
 from runtime.records import Outbound, Record, polled
 from runtime.retrying import BackOff, retry
 from runtime.settings import KafkaSettings
@@ -50,7 +55,7 @@ from workers.window_producer import WindowProducer
 _log = structlog.get_logger(__name__)
 
 _POLL_SECONDS = 0.2
-_DELIVERY_SECONDS = 15
+_DELIVERY_SECONDS = 8  # less than a transaction, which else would seem taken over
 _TRANSACTION_SECONDS = 10
 _CLOSE_SECONDS = 2
 # Most windows fit: each send after a full batch would wake the sender's thread. Not over the limit of any
@@ -135,7 +140,7 @@ class TransactionalDelivery:
         """Deliver window after window in one session."""
         with self.watchdog:
             session = _Session(self.kafka, self.prefix, self.settings)
-        with closing(session):
+        try:
             with self.watchdog:
                 session.learn_partitions()
             while not stop.is_set():
@@ -143,6 +148,9 @@ class TransactionalDelivery:
                 with self.watchdog:
                     self._step(session)
                     self._observe(session)
+        finally:
+            with self.watchdog:
+                session.close()
 
     def _step(self, session: "_Session") -> None:
         if self._breaker.waits():
@@ -194,9 +202,9 @@ class TransactionalDelivery:
     def _fenced(self, error: Exception) -> Fenced:
         return Fenced(
             f"Fenced: another worker runs in slot {self.settings.slot!r} of group "
-            f"{self.settings.consumer_group(self.prefix)}, or this one was away for longer than a "
-            f"transaction may take ({error!r}). Nothing of its last window was committed. Give every "
-            "worker a slot of its own (WORKER_SLOT)."
+            f"{self.settings.consumer_group(self.prefix)}, or this one or its brokers took longer than "
+            f"{_TRANSACTION_SECONDS} s for a transaction ({error!r}). Nothing of its last window was "
+            "committed. Give every worker a slot of its own (WORKER_SLOT)."
         )
 
 
@@ -237,7 +245,7 @@ class _Session:
                 metrics_enabled=False,
             )
         except BaseException:
-            self._producer.close(timeout=_CLOSE_SECONDS)
+            close_producer(self._producer)
             raise
 
     def learn_partitions(self) -> None:
@@ -352,8 +360,10 @@ class _Session:
 
     def close(self) -> None:
         """Leave; what is not committed is aborted by the next session of this slot."""
-        self._producer.close(timeout=_CLOSE_SECONDS)
-        self._consumer.close(autocommit=False, timeout_ms=_CLOSE_SECONDS * 1000)
+        try:
+            close_producer(self._producer)
+        finally:
+            self._consumer.close(autocommit=False, timeout_ms=_CLOSE_SECONDS * 1000)
 
 
 def _is_fenced(error: KafkaError) -> bool:

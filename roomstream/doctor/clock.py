@@ -9,7 +9,7 @@ from kafka.errors import KafkaError
 
 from roomstream.doctor.findings import Deployment, Finding
 from runtime.denials import denied_code
-from runtime.kafka import admin_client, kafka_arguments
+from runtime.kafka import admin_client, close_producer, kafka_arguments
 
 _SKEW_SECONDS, _WRONG_SECONDS = 1.0, 60.0
 _KNOCKS = 3
@@ -88,7 +88,7 @@ def _broker_ahead(deployment: Deployment, topic: str) -> tuple[float, float] | N
                 return None
             readings.append((stamp_ms / 1000 - (before + after) / 2, (after - before) / 2))
     finally:
-        producer.close(timeout=2)
+        close_producer(producer)
     return min(readings, key=lambda reading: reading[1])
 
 
