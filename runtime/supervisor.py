@@ -1,4 +1,4 @@
-"""Keep child processes running: restart what crashes, give up on what cannot work, drain at the end."""
+"""Keep child processes running: restart what ends, give up on what cannot work, drain at the end."""
 
 import os
 import signal
@@ -18,7 +18,6 @@ from schemas.errors import ExitCode
 
 _log = structlog.get_logger(__name__)
 
-_HOPELESS = (ExitCode.USAGE, ExitCode.RELEASE)
 _TICK_SECONDS = 0.05
 
 
@@ -59,7 +58,6 @@ class Child:
     _process: subprocess.Popen[bytes] | None = None
     _failures: deque[float] = field(default_factory=deque)
     _start_at: float = 0.0
-    _done: bool = False
 
     def start(self) -> None:
         """Run it."""
@@ -96,9 +94,10 @@ class Supervisor:
     """
     Runs children until it is told to stop.
 
-    A child that ends with 0 is done. One that ends with 2 (configuration) or 3 (release) would end so
-    again: all are stopped, and the supervisor returns that code. Any other end is a failure: the child
-    is restarted with exponential back-off, until it fails too often.
+    A child that ends with 2 (configuration) would end so again, as would the others: all are stopped,
+    and the supervisor returns that code. Any other end before it is told to stop, 0 too, is a failure,
+    as is a child that cannot be started: it is started again with exponential back-off, and the others
+    run on, until it fails too often.
 
     Args:
         children: What to run.
@@ -121,35 +120,38 @@ class Supervisor:
             The exit code for the supervising process.
         """
         try:
-            for child in self.children:
-                child.start()
-                _log.info("started", child=child.name, pid=child.pid)
-            while not stop.wait(_TICK_SECONDS):
-                code = self._tend()
-                if code is not None:
-                    return code
-            return ExitCode.DONE
+            while (code := self._tend()) is None and not stop.wait(_TICK_SECONDS):
+                pass
+            return ExitCode.DONE if code is None else code
         finally:
             self._drain()
 
     def _tend(self) -> int | None:
         for child in self.children:
             code = child.ended()
-            if code is not None:
-                final = self._judge(child, code)
-                if final is not None:
-                    return final
-            elif child.pid is None and not child._done and time.monotonic() >= child._start_at:
-                child.restarts += 1
-                child.start()
-                _log.info("restarted", child=child.name, pid=child.pid, restarts=child.restarts)
-        return ExitCode.DONE if all(child._done for child in self.children) else None
+            if code is None and child.pid is None and time.monotonic() >= child._start_at:
+                code = self._start(child)
+            final = None if code is None else self._judge(child, code)
+            if final is not None:
+                return final
+        return None
+
+    def _start(self, child: Child) -> int | None:
+        """Start a child, perhaps again; the exit code that it counts as where that fails."""
+        try:
+            child.start()
+        except OSError as error:
+            _log.error("cannot be started", child=child.name, why=str(error))
+            return ExitCode.FAILED
+        if not child._failures:
+            _log.info("started", child=child.name, pid=child.pid)
+            return None
+        child.restarts += 1
+        _log.info("restarted", child=child.name, pid=child.pid, restarts=child.restarts)
+        return None
 
     def _judge(self, child: Child, code: int) -> int | None:
-        if code == ExitCode.DONE:
-            child._done = True
-            return None
-        if code in _HOPELESS:
+        if code == ExitCode.USAGE:
             _log.error("a restart will not help: stopping all", child=child.name, exit_code=code)
             return code
         now = time.monotonic()

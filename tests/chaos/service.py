@@ -81,7 +81,6 @@ class Service:
         self.wanted = True
         if self._thread is None or not self._thread.is_alive():
             self._stop.clear()
-            self._child._done = False
             self._thread = threading.Thread(target=self._supervise, name=self.name)
             self._thread.start()
 
