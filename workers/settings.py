@@ -8,6 +8,10 @@ from pydantic_settings import SettingsConfigDict
 
 from runtime.settings import Settings
 
+# Group and slot make a transactional id and a group instance id as they are: those of two workers differ,
+# and begin as permissions say.
+_NAME = r"^[A-Za-z0-9._-]+$"
+
 
 class WorkerSettings(Settings):
     """How a worker runs."""
@@ -25,14 +29,14 @@ class WorkerSettings(Settings):
     group: Annotated[
         str,
         Field(
-            min_length=1,
+            pattern=_NAME,
             description="The consumer group that all workers share; the topic prefix is put before it.",
         ),
     ] = "roomstream-workers"
     slot: Annotated[
         str,
         Field(
-            min_length=1,
+            pattern=_NAME,
             max_length=100,
             description="This worker's name: the same after every restart, and no other worker's. By "
             "default the name of the host, which a StatefulSet keeps.",

@@ -9,7 +9,6 @@ Transactional id and group instance id are those of the slot: a worker that star
 its dead self at once, and fences it if it is not dead.
 """
 
-import re
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -215,7 +214,7 @@ class _Session:
         group = settings.consumer_group(prefix)
         self._positions_of: tuple[str, int] = "", -1  # member and generation
         self._topic = Topic.LISTINGS.named(prefix)
-        identity = re.sub(r"[^A-Za-z0-9._-]", "-", f"{group}-{settings.slot}")
+        identity = f"{group}-{settings.slot}"
         self._producer = WindowProducer(
             **kafka_arguments(kafka),
             acks="all",
