@@ -59,7 +59,7 @@ class SameTopic:
 
     def check(self) -> None:
         """
-        Look, unless that was done within the last second. Call it before records count as handled.
+        Look, unless that was tried within the last second. Call it before records count as handled.
 
         Raises:
             TryAgain: It is another topic: nothing that was read may be committed.
@@ -71,6 +71,8 @@ class SameTopic:
                 found = self._look()
             except KafkaError:
                 return  # out of reach: whoever delivers finds that out
+            finally:
+                self._looked_at = time.monotonic()
         for name in found.keys() & self.identities.keys():
             if found[name] == self.identities[name]:
                 continue
@@ -88,7 +90,6 @@ class SameTopic:
     def _look(self) -> dict[str, str]:
         """The identity of each topic that is there now, if the brokers give any."""
         topics = self._admin.describe_topics(list(self._names))
-        self._looked_at = time.monotonic()
         return {each["name"]: str(each["topic_id"]) for each in topics if each.get("topic_id")}
 
     def _watch(self) -> None:
