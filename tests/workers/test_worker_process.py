@@ -26,6 +26,7 @@ from tests.releases import KABOOM, tiny_release
 from tests.workers.brokers import ON_EMBEDDED, ON_KAFKA
 from tests.workers.listings import AT, answers, lag, listings, positions, read_answers
 from tests.workers.processes import Fleet, WorkerProcess
+from tests.workers.traffic import repeats
 
 
 @pytest.mark.usefixtures("live")
@@ -285,11 +286,15 @@ def test_the_longest_session_is_allowed(fleet: Fleet) -> None:
 def test_several_processes_stand_under_a_supervisor(
     fleet: Fleet, broker: Broker, kafka_settings: KafkaSettings, topics: str
 ) -> None:
-    """One that is killed is started again; each has its port; SIGTERM drains all."""
+    """One that is killed takes over from itself; each has its slot and port; SIGTERM drains all."""
     assert broker
     first, second = _free_pair()
     parent = fleet.start(
-        ready=False, WORKER_SLOT="0", WORKER_PROCESSES="2", WORKER_METRICS_PORT=str(first)
+        ready=False,
+        WORKER_DELIVERY="exactly-once",
+        WORKER_SLOT="0",
+        WORKER_PROCESSES="2",
+        WORKER_METRICS_PORT=str(first),
     )
     for port in (first, second):
         eventually(partial(_ready, parent, port), f"{port} is ready", 40)
@@ -302,10 +307,11 @@ def test_several_processes_stand_under_a_supervisor(
     )
     eventually(partial(_ready, parent, second), "it is ready again", 40)
     places += send(kafka_settings, Topic.LISTINGS.named(topics), listings(100, 100))
-    read_answers(kafka_settings, topics, places)
+    repeated = repeats(kafka_settings, topics, places)
     code = parent.stop(25)
 
     assert set(pids) == {"worker 0-0", "worker 0-1"}
+    assert repeated == 0
     assert code == ExitCode.DONE
     drained = [line for line in parent.lines() if line["event"] == "drained"]
     assert len(drained) == 2
