@@ -49,6 +49,11 @@ class Breaker:
         """The most events of the next window, where so many would be delivered normally."""
         return min(events, PROBE_EVENTS) if self._circuit.is_open else events
 
+    @property
+    def is_open(self) -> bool:
+        """Whether nothing is delivered until a probe succeeds."""
+        return self._circuit.is_open
+
     def waits(self) -> bool:
         """Whether nothing may be answered now: the circuit is open, and it is too early to probe."""
         if not self._circuit.is_open:

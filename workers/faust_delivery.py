@@ -37,6 +37,7 @@ from workers.faust_transport import WorkerConsumer
 from workers.metrics import WorkerMetrics
 from workers.outcomes import Answer
 from workers.partitions import Partitions
+from workers.progress import Progress
 from workers.settings import WorkerSettings
 from workers.window import WindowSize
 
@@ -101,7 +102,9 @@ class FaustDelivery:
         self._draining = False
         self._events = 0
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="pipeline")
-        self._brokers = BrokerWatch(self.kafka, self.settings.watchdog_seconds)
+        limit = self.settings.watchdog_seconds
+        self._brokers = BrokerWatch(self.kafka, limit)
+        self._progress = Progress(self.kafka, Topic.LISTINGS.named(self.prefix), limit)
         self._app = self._make_app()
         self._partitions = Partitions(self._app, self.metrics, self.health)
         try:
@@ -109,6 +112,7 @@ class FaustDelivery:
             await self._until_stopped(stop)
         finally:
             self._brokers.close()
+            self._progress.close()
             await self._drain(_STOP_SECONDS if stop.is_set() else _FAILED_STOP_SECONDS)
 
     async def _start(self) -> None:
@@ -136,6 +140,9 @@ class FaustDelivery:
                 reason = self._app.crash_reason
                 raise TryAgain(f"Faust ended: {reason!r}. Start the worker again.") from reason
             self._partitions.check()
+            # Its buffer is full while a window is answered; one that hangs the watchdog finds.
+            busy = self._in_flight.locked() or self._app.rebalancing or self._breaker.is_open
+            self._progress.check(self._partitions.positions(), busy)
             if self._app.should_stop:
                 raise TryAgain("Faust stopped by itself. Start the worker again.")
             with contextlib.suppress(TimeoutError):  # positions wait for brokers: we do not

@@ -63,13 +63,29 @@ class Partitions:
         Raises:
             TryAgain: It does not.
         """
-        consumer = getattr(getattr(self._app.consumer, "_thread", None), "_consumer", None)
-        coordinator = getattr(consumer, "_coordinator", None)
+        coordinator = getattr(self._client, "_coordinator", None)
         if fault := getattr(coordinator, "_pending_exception", None):
             raise TryAgain(
                 f"Kafka keeps this worker out of its group: {fault!r}. "
                 "Workers of the other engine (WORKER_DELIVERY) must have left it first."
             ) from fault
+
+    def positions(self) -> dict[int, int]:
+        """What is taken next from each assigned partition; 0 of one that has no position yet."""
+        subscription = getattr(getattr(self._client, "_subscription", None), "subscription", None)
+        assignment = getattr(subscription, "assignment", None)
+        if assignment is None:
+            return {}
+        states = {place.partition: assignment.state_value(place) for place in assignment.tps}
+        return {
+            partition: state.position if state.has_valid_position else 0
+            for partition, state in states.items()
+        }
+
+    @property
+    def _client(self) -> Any:
+        """The client under Faust's consumer, once there is one. Its own ways wait in its thread."""
+        return getattr(getattr(self._app.consumer, "_thread", None), "_consumer", None)
 
     def answered(self, records: Sequence[Record]) -> None:
         """Note a window that was delivered and committed."""

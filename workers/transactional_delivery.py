@@ -47,6 +47,7 @@ from schemas.topics import Topic
 from workers.breaker import Breaker
 from workers.metrics import WorkerMetrics
 from workers.outcomes import Answer
+from workers.progress import Progress
 from workers.settings import WorkerSettings
 from workers.window import WindowSize
 from workers.window_producer import WindowProducer
@@ -121,7 +122,11 @@ class TransactionalDelivery:
         self._events = self._lost = 0
         self._below_bytes = MAX_REQUEST_BYTES
         back_off = BackOff()
-        with closing(BrokerWatch(self.kafka, self.settings.watchdog_seconds)) as self._brokers:
+        topic = Topic.LISTINGS.named(self.prefix)
+        with (
+            closing(BrokerWatch(self.kafka, limit)) as self._brokers,
+            closing(Progress(self.kafka, topic, limit)) as self._progress,
+        ):
             while not stop.is_set():
                 try:
                     self._serve(stop)
@@ -182,6 +187,7 @@ class TransactionalDelivery:
         self.metrics.count(window, self._size.events)
 
     def _observe(self, session: "_Session") -> None:
+        self._progress.check(session.positions(), self._breaker.is_open)
         lags, fault = session.lags(), self._brokers.fault
         self.metrics.show_lags(lags)
         why = f"{len(lags)} assigned" if lags else "none assigned yet"
@@ -348,6 +354,15 @@ class _Session:
             raise error or KafkaTimeoutError("The brokers did not confirm a message.")
         producer.send_offsets_to_transaction(_following(records), membership)
         producer.commit_transaction()
+
+    def positions(self) -> dict[int, int]:
+        """What is taken next from each assigned partition; 0 of one that was not fetched from yet."""
+        return {
+            place.partition: self._consumer.position(place)
+            if self._consumer.highwater(place)
+            else 0
+            for place in self._consumer.assignment()
+        }
 
     def lags(self) -> dict[int, int]:
         """How many records of each assigned partition are not answered."""

@@ -1,22 +1,32 @@
-"""An exactly-once worker that is cut off from its broker, in the midst of a transaction."""
+"""Workers that are cut off from their broker, or that their clients leave in the lurch."""
 
+import asyncio
+import itertools
 import threading
+import time
 from collections.abc import Sequence
+from contextlib import closing
 
 import pytest
+from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread
+from faust.types import TP
 
 from runtime.health import Health
 from runtime.records import Outbound, Record
 from runtime.watchdog import Watchdog
+from schemas.errors import ExitCode, TryAgain
 from schemas.topics import Topic
 from tests.chaos.cluster import Cluster
 from tests.chaos.conftest import MakeStage
+from tests.chaos.stage import BEHIND_PROXY
 from tests.kafka_io import read_until, send
-from tests.processes import eventually
+from tests.processes import eventually, within
 from tests.workers.listings import listings
-from workers import transactional_delivery
+from workers import progress, transactional_delivery
+from workers.faust_delivery import FaustDelivery
 from workers.metrics import WorkerMetrics
 from workers.outcomes import Outcome, Window
+from workers.progress import Progress
 from workers.settings import WorkerSettings
 from workers.transactional_delivery import TransactionalDelivery
 
@@ -66,3 +76,89 @@ def test_a_failed_session_leaves_nothing_behind(
 
     assert patience < transactional_delivery._TRANSACTION_SECONDS
     eventually(lambda: set(threading.enumerate()) <= before, "no thread is left", 10)
+
+
+async def _nothing(*_: object, **__: object) -> dict[TP, list[object]]:
+    await asyncio.sleep(0.1)
+    return {}
+
+
+def _paused(session: transactional_delivery._Session, *_: object) -> list[Record]:
+    session._consumer.pause(*session._consumer.assignment())
+    session._consumer.poll(timeout_ms=100)
+    return []
+
+
+@pytest.mark.parametrize("engine", [FaustDelivery, TransactionalDelivery])
+def test_a_consumer_that_no_longer_fetches_ends_the_worker(
+    engine: type[FaustDelivery | TransactionalDelivery],
+    one_node: Cluster,
+    stage: MakeStage,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It keeps its partitions and the brokers answer: nothing else would tell."""
+    monkeypatch.setattr(AIOKafkaConsumerThread, "getmany", _nothing)
+    monkeypatch.setattr(transactional_delivery._Session, "_polled", _paused)
+    ours = stage(one_node, "exactly-once")
+    send(ours.kafka, Topic.LISTINGS.named(ours.prefix), listings(20))
+    settings = WorkerSettings(session_timeout_seconds=6, watchdog_seconds=2)
+    with closing(Watchdog(60)) as watchdog:
+        delivery = engine(
+            ours.kafka,
+            ours.prefix,
+            settings,
+            lambda _: Window(),
+            WorkerMetrics(),
+            Health("partitions"),
+            watchdog,
+        )
+        with pytest.raises(TryAgain, match=r"listings has come for 2 s, though 20 listings wait"):
+            delivery.run(threading.Event())
+
+
+def test_who_gets_on_or_has_all_or_is_paused_goes_on(
+    one_node: Cluster, stage: MakeStage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """But not who is cut off from the leaders of its partitions."""
+    ours, limit = stage(one_node, "exactly-once"), 1
+    name, proxy = Topic.LISTINGS.named(ours.prefix), one_node.nodes[0].proxy
+    (partition, _), *_ = send(ours.kafka, name, listings(20, ids=1))
+    with closing(Progress(one_node.behind_proxies, name, limit)) as watched:
+
+        def gives_up(position: int, paused: bool = False) -> str:
+            try:
+                watched.check({partition: position}, paused)
+            except TryAgain as error:
+                return str(error)
+            return ""
+
+        positions = itertools.cycle(range(20))
+        eventually(lambda: "15 listings wait" in gives_up(5), "it waits for too long", 20)
+        assert not within(1.2 * limit, lambda: bool(gives_up(5, paused=True)))
+        assert not within(1.2 * limit, lambda: bool(gives_up(next(positions))))
+        assert not within(1.2 * limit, lambda: bool(gives_up(20)))
+        monkeypatch.setattr(progress, "_REQUEST_MS", 1000)
+        proxy.cut()
+        eventually(lambda: "leaders cannot be asked" in gives_up(20), "it is cut off", 20)
+        proxy.heal()
+
+
+def test_a_worker_that_hangs_in_a_transaction_ends(one_node: Cluster, stage: MakeStage) -> None:
+    """Cut off in mid traffic: the watchdog ends it with 75, and says where it hung."""
+    limit, proxy = 4, one_node.nodes[0].proxy
+    ours = stage(one_node, "exactly-once")
+    worker = ours.workers[BEHIND_PROXY]
+    worker.environment["WORKER_WATCHDOG_SECONDS"] = str(limit)
+    send(ours.kafka, Topic.LISTINGS.named(ours.prefix), listings(8000))
+    worker.want()
+    read_until(ours.kafka, ours.prefix, Topic.CLASSIFIED, lambda found: len(found) > 0)
+    proxy.cut()
+    cut_at = time.monotonic()
+    eventually(lambda: worker.codes == [ExitCode.TRY_AGAIN], "it ends")
+    seconds = time.monotonic() - cut_at
+    proxy.heal()
+    hung = [line for line in worker.log.read_text().splitlines() if "hung: ending" in line]
+
+    assert seconds < limit + 6
+    assert len(hung) == 1
+    assert "in _step" in hung[0]
