@@ -38,6 +38,20 @@ def positions(records: Sequence[Record]) -> Counter[tuple[int, int]]:
     return Counter((event.input.partition, event.input.offset) for event in answers(records))
 
 
+def out_of_order(records: Sequence[Record]) -> list[str]:
+    """Events whose first answer came after that of a later event of their listing."""
+    last: dict[str, int] = {}
+    seen: set[tuple[int, int]] = set()
+    late = []
+    for event in answers(records):
+        place = (event.input.partition, event.input.offset)
+        if place not in seen and event.input.offset < last.get(event.listing_id, -1):
+            late.append(event.event_id)
+        last[event.listing_id] = max(event.input.offset, last.get(event.listing_id, -1))
+        seen.add(place)
+    return late
+
+
 def read_answers(
     kafka: KafkaSettings, prefix: str, places: Sequence[tuple[int, int]]
 ) -> list[Record]:

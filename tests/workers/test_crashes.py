@@ -76,14 +76,15 @@ def test_a_worker_that_slept_past_its_session_loses_nothing(
 
 @ON_KAFKA
 @pytest.mark.usefixtures("live")
-def test_a_rebalance_repeats_nothing(
-    fleet: Fleet, kafka_settings: KafkaSettings, topics: str
+@pytest.mark.parametrize("delivery", ["at-least-once", "exactly-once"])
+def test_a_rebalance_repeats_nothing_and_keeps_the_order(
+    fleet: Fleet, kafka_settings: KafkaSettings, topics: str, delivery: str
 ) -> None:
     """Workers come and go under traffic: each finishes its window before it gives partitions away."""
+    start = partial(fleet.start, WORKER_DELIVERY=delivery, WORKER_MAX_WINDOW=str(WINDOW))
     traffic = Traffic(kafka_settings, topics)
     with traffic.flowing():
-        first = fleet.start(WORKER_MAX_WINDOW=str(WINDOW))
-        second = fleet.start(WORKER_MAX_WINDOW=str(WINDOW))
+        first, second = start(WORKER_SLOT="a"), start(WORKER_SLOT="b")
         eventually(lambda: len(lag(first)) == len(lag(second)) == 2, "they share")
         code = first.stop()
         eventually(lambda: len(lag(second)) == 4, "the second has all partitions")

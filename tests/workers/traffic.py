@@ -14,7 +14,7 @@ from runtime.kafka import kafka_arguments
 from runtime.settings import KafkaSettings
 from schemas.topics import Topic
 from tests.kafka_io import Message
-from tests.workers.listings import answers, listings, positions, read_answers
+from tests.workers.listings import answers, listings, out_of_order, positions, read_answers
 
 EVERY = 30
 _BEAT_SECONDS = 0.1
@@ -102,10 +102,11 @@ class Traffic:
 
 
 def repeats(kafka: KafkaSettings, prefix: str, places: Sequence[tuple[int, int]]) -> int:
-    """Check that every place is answered, and no other; the number of repeated answers."""
+    """Check that every place is answered in order, and no other; the number of repeated answers."""
     records = read_answers(kafka, prefix, places)
     found = positions(records)
     assert set(found) == set(places)
+    assert not out_of_order(records)
     by_event = Counter(event.event_id for event in answers(records))
     assert len(by_event) == len(places)
     return found.total() - len(places)
