@@ -58,13 +58,14 @@ def read_until(
     return found
 
 
-def created_again(kafka: KafkaSettings, prefix: str, topic: Topic, partitions: int) -> None:
-    """Delete a topic, and create it as it was."""
-    name = topic.named(prefix)
+def created_again(kafka: KafkaSettings, prefix: str, partitions: int, *topics: Topic) -> None:
+    """Delete topics, and create them as they were."""
+    names = {topic.named(prefix) for topic in topics}
     with admin_client(kafka) as admin:
-        admin.delete_topics([name])
+        admin.delete_topics(sorted(names))
         eventually(
-            lambda: name not in {each["name"] for each in admin.describe_topics()}, "it is gone"
+            lambda: names.isdisjoint(each["name"] for each in admin.describe_topics()),
+            "they are gone",
         )
     create_topics(kafka, prefix, partitions, 1)
 

@@ -16,7 +16,10 @@ def tiny_disk(folder: Path, size: str) -> Iterator[Path]:
     try:
         subprocess.run(["mount", *options], check=True, capture_output=True)
     except (OSError, subprocess.CalledProcessError) as error:
-        pytest.skip(f"a full disk needs a mount, which this user may not make: {error}")
+        pytest.skip(
+            f"a full disk needs a mount, which this user may not make: {error}. Run the test as root, or "
+            "by `unshare --map-root-user --mount .venv/bin/pytest`"
+        )
     try:
         yield folder
     finally:

@@ -15,6 +15,7 @@ import pytest
 from artefacts.errors import StoreError
 from artefacts.manifest import Blob
 from artefacts.store import Store
+from tests.mounts import tiny_disk
 from tests.stores import PARTS, manifest_of
 
 KILLS = 8
@@ -62,19 +63,10 @@ def files_in(folder: Path) -> list[Path]:
 
 
 @pytest.fixture
-def tiny_disk(tmp_path: Path) -> Iterator[Path]:
+def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A disk of 64 KiB."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mounting = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", folder], capture_output=True
-    )
-    if mounting.returncode:
-        pytest.skip(f"no disk can be mounted here: {mounting.stderr.decode().strip()}")
-    try:
+    with tiny_disk(tmp_path / "disk", "64k") as folder:
         yield folder
-    finally:
-        subprocess.run(["umount", "-l", folder], check=True)
 
 
 @pytest.fixture
@@ -91,24 +83,24 @@ def as_nobody(tmp_path: Path) -> Iterator[None]:
         tmp_path.chmod(0o700)
 
 
-def test_a_full_disk_is_told_and_leaves_nothing(tiny_disk: Path) -> None:
+def test_a_full_disk_is_told_and_leaves_nothing(small_disk: Path) -> None:
     """A blob that does not fit is not there at all, and the next step is to free space."""
-    store = Store(f"file://{tiny_disk}/store")
+    store = Store(f"file://{small_disk}/store")
     small = store.put(b"small")
 
     with pytest.raises(StoreError, match="The disk is full: free some space"):
         store.put(os.urandom(100_000))
-    assert [small.digest] == [path.name for path in files_in(tiny_disk)]
+    assert [small.digest] == [path.name for path in files_in(small_disk)]
     assert store.get(small) == b"small"
 
 
-def test_a_release_that_does_not_fit_is_not_visible(tiny_disk: Path) -> None:
+def test_a_release_that_does_not_fit_is_not_visible(small_disk: Path) -> None:
     """When only the manifest is too much for the disk, no release appears until there is space."""
-    store = Store(f"file://{tiny_disk}/store")
+    store = Store(f"file://{small_disk}/store")
     for data in PARTS.values():
         store.put(data)
-    filler = tiny_disk / "filler"
-    free = os.statvfs(tiny_disk).f_bavail * os.statvfs(tiny_disk).f_frsize
+    filler = small_disk / "filler"
+    free = os.statvfs(small_disk).f_bavail * os.statvfs(small_disk).f_frsize
     filler.write_bytes(bytes(free))
 
     with pytest.raises(StoreError, match="what is there already stays valid"):

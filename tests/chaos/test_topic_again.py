@@ -5,6 +5,7 @@ from collections import Counter
 
 import pytest
 
+from roomstream.audit import run_audit
 from schemas.errors import ExitCode
 from schemas.topics import Topic
 from tests.chaos.cluster import Cluster
@@ -15,6 +16,7 @@ from tests.processes import eventually
 from tests.workers.listings import answers, listings
 
 BEFORE = 200
+RESULTS = (Topic.CLASSIFIED, Topic.REVIEW, Topic.DEAD)
 
 
 def read_events(stage: Stage, wanted: set[str], seconds: float = 60) -> Counter[str]:
@@ -39,7 +41,8 @@ def test_a_worker_begins_at_the_start_of_the_new_topic(
     """
     Whether its position lies within the new topic or beyond its end, it ends with 75 and starts anew.
 
-    The worker sleeps meanwhile: it sees nothing of the deletion, and no request of its fails.
+    As the results were deleted with it, the audit is whole. The worker sleeps meanwhile: it sees nothing
+    of the deletion, and no request of its fails.
     """
     ours = stage(one_node, delivery)
     name = Topic.LISTINGS.named(ours.prefix)
@@ -48,7 +51,7 @@ def test_a_worker_begins_at_the_start_of_the_new_topic(
     send(ours.kafka, name, listings(BEFORE))
     read_events(ours, {f"e-{number}" for number in range(BEFORE)})
     worker.pause()
-    created_again(ours.kafka, ours.prefix, Topic.LISTINGS, PARTITIONS)
+    created_again(ours.kafka, ours.prefix, PARTITIONS, Topic.LISTINGS, *RESULTS)
     send(ours.kafka, name, listings(after, BEFORE))
     time.sleep(1)  # it looks at most once a second
     worker.resume()
@@ -58,3 +61,6 @@ def test_a_worker_begins_at_the_start_of_the_new_topic(
     assert max(found.values()) == 1
     assert worker.codes == [ExitCode.TRY_AGAIN]
     assert worker.gone() == ExitCode.DONE
+    audits = run_audit(ours.kafka, ours.prefix, ours.group)
+    assert all(audit.whole for audit in audits)
+    assert sum(audit.answered for audit in audits) == after

@@ -112,7 +112,7 @@ def test_labels_of_a_topic_that_was_created_again_are_learned(
     deployment.ready(**QUICK)
     deployment.send(*(labelled(number) for number in first))
     eventually(lambda: deployment.learned() == 20, "the first are live")
-    created_again(kafka_settings, deployment.shared.topic_prefix, Topic.LABELLED, 4)
+    created_again(kafka_settings, deployment.shared.topic_prefix, 4, Topic.LABELLED)
     assert deployment.process is not None
     code = deployment.process.wait(30)
     deployment.send(*(labelled(number) for number in second))
@@ -146,22 +146,30 @@ def test_a_full_store_is_told_and_left_whole(on_embedded: Deployment, tmp_path: 
 
 
 def test_a_full_disk_of_the_database_is_told(on_embedded: Deployment, tmp_path: Path) -> None:
-    """Learning ends with 75, and goes on where it was when there is space."""
+    """A trainer at work ends with 75; with space it goes on, and every label is learned once."""
+    numbers = learned_numbers(2_000)
     with tiny_disk(tmp_path / "small", "8m") as disk:
         on_embedded.database = disk / "trainer.sqlite"
         on_embedded.ready(**QUICK)
-        on_embedded.stop()
+        on_embedded.send(*(labelled(number) for number in numbers[:20]))
+        eventually(lambda: on_embedded.learned() == 20, "it is at work")
         fill(disk / "ballast")
-        on_embedded.send(*(labelled(number) for number in learned_numbers(200)))
-        code = on_embedded.run(**QUICK)
+        assert on_embedded.process is not None
+        sent = 20
+        while on_embedded.process.poll() is None:
+            on_embedded.send(*(labelled(number) for number in numbers[sent : sent + 20]))
+            sent += 20
         ended = on_embedded.logs("ended")[-1]
         (disk / "ballast").unlink()
         on_embedded.ready(**QUICK)
-        eventually(lambda: on_embedded.learned() == 200, "learned with space")
-        on_embedded.stop()
+        eventually(lambda: on_embedded.learned() == sent, "all is learned with space")
+        code = on_embedded.stop()
+        with Database(on_embedded.database) as database:
+            rows = database._rows("SELECT event_id FROM labels")
 
-    assert (code, ended["exit_code"]) == (75, 75)
+    assert (ended["exit_code"], code) == (ExitCode.TRY_AGAIN, ExitCode.DONE)
     assert "full" in ended["why"]
+    assert sorted(rows) == sorted((f"e-{number}",) for number in numbers[:sent])
 
 
 def test_one_database_has_one_trainer(on_embedded: Deployment) -> None:
