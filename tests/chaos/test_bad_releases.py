@@ -8,6 +8,7 @@ import msgspec
 
 from artefacts.manifest import HEAD, Blob, Manifest
 from artefacts.store import Store
+from roomstream.audit import run_audit
 from runtime.announcements import announce
 from schemas.events import ReleaseAnnouncement
 from schemas.topics import Topic
@@ -103,6 +104,7 @@ def test_no_damaged_release_serves(one_node: Cluster, stage: MakeStage) -> None:
     assert {answer.release for answer in answers(after)} <= {base, good.release}
     assert ours.workers[2].ready()
     assert ours.workers[2].gone() == 0
+    assert all(audit.whole for audit in run_audit(ours.kafka, ours.prefix, ours.group))
 
 
 def test_a_full_disk_keeps_the_old_release_serving(one_node: Cluster, stage: MakeStage) -> None:
@@ -127,6 +129,7 @@ def test_a_full_disk_keeps_the_old_release_serving(one_node: Cluster, stage: Mak
 
     assert newer.release not in {answer.release for answer in answers(records)}
     assert code == 0
+    assert all(audit.whole for audit in run_audit(ours.kafka, ours.prefix, ours.group))
 
 
 def _taken_up(log: str) -> list[str]:
