@@ -15,26 +15,32 @@ import secrets
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
+from bench.machine import machine
 from runtime.logs import configure_logs
+from schemas.errors import ConfigurationError
 from tests.chaos.cluster import Cluster
 from tests.chaos.run import Run, counted
 from tests.chaos.schedule import Kind, Plan, described
 from tests.chaos.stage import Delivery, Stage
 from tests.chaos.verdict import Verdict, judge
+from tests.conftest import KAFKA_HOME
 
 DELIVERIES: tuple[Delivery, ...] = ("exactly-once", "at-least-once")
 _CONSOLE = Console(highlight=False)
 
 
 def plan_of(minutes: float, kills: int, stops: int) -> Plan:
-    """SIGKILLs over workers (60%), trainer and brokers (20% each), SIGSTOPs, and some of all others."""
-    few = max(1, stops // 5)
+    """SIGKILLs over workers (60%), trainer and brokers (20% each), SIGSTOPs, and some of each other."""
+    few, fewer = max(1, stops // 5), max(1, stops // 15)
     counts = dict.fromkeys(Kind, few) | {
+        Kind.CUT_FOR_LONG: fewer,
+        Kind.CRAWL: fewer,
         Kind.KILL_WORKER: kills - 2 * (kills // 5),
         Kind.KILL_TRAINER: kills // 5,
         Kind.KILL_BROKER: kills // 5,
@@ -48,25 +54,41 @@ def main() -> int:
     arguments = _arguments()
     configure_logs("chaos", "ERROR")  # faults are shown, restarts are counted
     logging.getLogger("kafka").setLevel(logging.CRITICAL)  # brokers are gone all the time here
-    verdicts = {}
+    try:
+        verdicts = _played(arguments)
+    except ConfigurationError as error:
+        _CONSOLE.print(str(error), markup=False, soft_wrap=True)
+        return error.exit_code
+    if arguments.report:
+        arguments.report.write_text(json.dumps(_report(arguments, verdicts), indent=2) + "\n")
+    return 0 if all(verdict.whole for verdict in verdicts) else 1
+
+
+def _played(arguments: argparse.Namespace) -> list[Verdict]:
+    verdicts = []
     faults = plan_of(arguments.minutes, arguments.kills, arguments.stops).drawn(arguments.seed)
-    _CONSOLE.print(described(arguments.seed, faults))
     with Cluster(arguments.nodes) as cluster:
+        _CONSOLE.print(described(arguments.seed, faults))
         for delivery in arguments.delivery or DELIVERIES:
             folder = Path(tempfile.mkdtemp(prefix=f"chaos-{delivery}-"))
             _CONSOLE.rule(f"{delivery}, logs in {folder}")
             started = time.monotonic()
             with Stage(cluster, folder, delivery, f"{delivery}.") as stage:
                 run = Run(stage, faults, arguments.workers, arguments.rate, _CONSOLE.print)
-                verdict = verdicts[delivery] = _outcome(stage, run)
-            _show(verdict, arguments.seed, time.monotonic() - started)
-    report = {
-        "seed": arguments.seed,
-        "runs": {k: dataclasses.asdict(v) for k, v in verdicts.items()},
+                verdicts.append(_outcome(stage, run))
+            _show(verdicts[-1], arguments.seed, time.monotonic() - started)
+    return verdicts
+
+
+def _report(arguments: argparse.Namespace, verdicts: Sequence[Verdict]) -> dict[str, object]:
+    clients = machine("roomstream", "kafka-python", "faust-streaming", "aiokafka")
+    (server,) = KAFKA_HOME.glob("libs/kafka-clients-*.jar")
+    given = ("seed", "minutes", "nodes", "workers", "rate")
+    return {
+        **{name: getattr(arguments, name) for name in given},
+        "machine": clients | {"kafka": server.stem.removeprefix("kafka-clients-")},
+        "runs": [dataclasses.asdict(verdict) for verdict in verdicts],
     }
-    if arguments.report:
-        arguments.report.write_text(json.dumps(report, indent=2) + "\n")
-    return 0 if all(verdict.whole for verdict in verdicts.values()) else 1
 
 
 def _outcome(stage: Stage, run: Run) -> Verdict:

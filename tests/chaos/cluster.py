@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
-import pytest
-
 from roomstream.brokers import KafkaNode, new_cluster_id
 from roomstream.ports import reserved_port
 from runtime.kafka import admin_client, probe
@@ -97,11 +95,12 @@ class Cluster:
 
     Args:
         size: One or three.
+
+    Raises:
+        ConfigurationError: There is no Kafka in KAFKA_HOME.
     """
 
     def __init__(self, size: int) -> None:
-        if not KAFKA_HOME.is_dir():
-            pytest.skip("no Apache Kafka: set KAFKA_HOME to an unpacked Kafka of 3.9 or later")
         self._stack = contextlib.ExitStack()
         self._size = size
         self.nodes: list[Node] = []

@@ -9,6 +9,7 @@ import pytest
 
 from tests.chaos.cluster import Cluster
 from tests.chaos.stage import Delivery, Stage
+from tests.conftest import KAFKA_HOME
 
 MakeStage = Callable[[Cluster, Delivery], Stage]
 
@@ -16,8 +17,21 @@ MakeStage = Callable[[Cluster, Delivery], Stage]
 @pytest.fixture(scope="session")
 def one_node() -> Iterator[Cluster]:
     """A node that tests may kill, as long as they start it again."""
-    with Cluster(1) as cluster:
+    with _cluster(1) as cluster:
         yield cluster
+
+
+@pytest.fixture(scope="session")
+def three_nodes() -> Iterator[Cluster]:
+    """Three combined nodes."""
+    with _cluster(3) as cluster:
+        yield cluster
+
+
+def _cluster(size: int) -> Cluster:
+    if not KAFKA_HOME.is_dir():
+        pytest.skip("no Apache Kafka: set KAFKA_HOME to an unpacked Kafka of 3.9 or later")
+    return Cluster(size)
 
 
 @pytest.fixture

@@ -1,15 +1,32 @@
-"""A TCP proxy between a client and a broker: cut it in one direction or both, or slow it down."""
+"""A TCP proxy between a client and a broker: cut in one direction or both, or slow."""
 
 import contextlib
 import socket
 import threading
 import time
+from dataclasses import dataclass
 from typing import Self
 
 from roomstream.ports import reserved_port
 
 _CHUNK = 64 * 1024
 _TICK_SECONDS = 0.05
+
+
+@dataclass(frozen=True, eq=False)
+class Harm:
+    """
+    What a network may do; each one is its own, however many are alike.
+
+    Attributes:
+        requests: Whether nothing gets through to the broker.
+        answers: Whether nothing comes back from it.
+        delay_seconds: For how long every answer is held back.
+    """
+
+    requests: bool = False
+    answers: bool = False
+    delay_seconds: float = 0.0
 
 
 class Proxy:
@@ -24,32 +41,15 @@ class Proxy:
 
     Attributes:
         port: Where clients connect to.
+        harms: What it suffers now; the worst of them counts. Add one, and remove it to heal it.
     """
 
     def __init__(self, target: int) -> None:
         self._target = target
         self._stack = contextlib.ExitStack()
         self.port = self._stack.enter_context(reserved_port())
-        self._requests, self._answers = threading.Event(), threading.Event()
-        self._delay_seconds = 0.0
+        self.harms: list[Harm] = []
         self._closed = threading.Event()
-        self.heal()
-
-    def cut(self, requests: bool = True, answers: bool = True) -> None:
-        """Let nothing through to the broker, back from it, or both."""
-        for way, is_cut in ((self._requests, requests), (self._answers, answers)):
-            if is_cut:
-                way.clear()
-
-    def slow(self, seconds: float) -> None:
-        """Hold every answer of the broker back for so long."""
-        self._delay_seconds = seconds
-
-    def heal(self) -> None:
-        """Let everything through at once."""
-        self._delay_seconds = 0.0
-        self._requests.set()
-        self._answers.set()
 
     def __enter__(self) -> Self:
         self._server = self._stack.enter_context(socket.create_server(("127.0.0.1", self.port)))
@@ -58,7 +58,7 @@ class Proxy:
 
     def __exit__(self, *_: object) -> None:
         self._closed.set()
-        self.heal()
+        self.harms.clear()
         with contextlib.suppress(OSError):
             self._server.shutdown(socket.SHUT_RDWR)
         self._stack.close()
@@ -87,14 +87,19 @@ class Proxy:
 
     def _pump(self, source: socket.socket, target: socket.socket, is_request: bool) -> None:
         """Forward until either side ends, then end both: neither waits for the other."""
-        way = self._requests if is_request else self._answers
         with contextlib.suppress(OSError):
             while data := source.recv(_CHUNK):
-                while not way.wait(_TICK_SECONDS):
-                    pass
-                if not is_request and self._delay_seconds:
-                    time.sleep(self._delay_seconds)
+                while any(harm.requests if is_request else harm.answers for harm in self.harms):
+                    time.sleep(_TICK_SECONDS)
+                if not is_request:
+                    self._hold_back()
                 target.sendall(data)
         for end in (source, target):
             with contextlib.suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)
+
+    def _hold_back(self) -> None:
+        """Wait as long as the slowest harm says, or until it is healed."""
+        since = time.monotonic()
+        while any(time.monotonic() - since < harm.delay_seconds for harm in self.harms):
+            time.sleep(_TICK_SECONDS)

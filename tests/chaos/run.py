@@ -3,7 +3,6 @@
 import heapq
 import itertools
 import random
-import signal
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -14,9 +13,10 @@ from roomstream.broken_messages import BREAKAGES, broken_message
 from roomstream.listings import Listing
 from schemas.topics import Topic
 from tests.chaos.clock import AHEAD, BEHIND
-from tests.chaos.schedule import Fault, Kind
+from tests.chaos.proxy import Harm, Proxy
+from tests.chaos.schedule import NETWORK, Fault, Kind
 from tests.chaos.service import Service
-from tests.chaos.stage import MOVABLE_CLOCK, SLOTS, Stage
+from tests.chaos.stage import BEHIND_PROXY, MOVABLE_CLOCK, SLOTS, Stage
 from tests.kafka_io import message
 from tests.releases import KABOOM
 from tests.trainer.labels import labelled
@@ -25,18 +25,38 @@ from tests.workers.traffic import Batch, Traffic
 
 _TICK_SECONDS = 0.05
 _POISON_EVERY = 100
+_PATIENCE_SECONDS = 180
+_CRAWLS_SECONDS = (2, 5, 10, 20)
 
 Say = Callable[[str], object]
 
 
 @dataclass(frozen=True)
 class Done:
-    """A fault as it happened: when (seconds since 1970), to whom, and how many workers it met."""
+    """
+    A fault that hit.
+
+    Attributes:
+        at: When it began, in seconds since 1970.
+        seconds: How long it lasted.
+        kind: What.
+        victims: To whom.
+        workers: How many were there.
+    """
 
     at: float
+    seconds: float
     kind: Kind
-    victim: str
+    victims: Sequence[str]
     workers: int
+
+    def meets(self, other: "Done") -> bool:
+        """Whether both were done to the same one at the same time."""
+        return (
+            not set(self.victims).isdisjoint(other.victims)
+            and self.at <= other.at + other.seconds
+            and other.at <= self.at + self.seconds
+        )
 
 
 class Run:
@@ -51,7 +71,7 @@ class Run:
         say: Told of every fault.
 
     Attributes:
-        done: What has happened.
+        done: The faults that hit.
         traffic: What was sent.
     """
 
@@ -75,12 +95,9 @@ class Run:
             Kind.TERM_WORKER: self._term_worker,
             Kind.KILL_TRAINER: self._kill_trainer,
             Kind.KILL_BROKER: self._kill_broker,
-            Kind.CUT_BOTH: self._cut,
-            Kind.CUT_REQUESTS: self._cut,
-            Kind.CUT_ANSWERS: self._cut,
-            Kind.SLOW: self._slow,
             Kind.CLOCK: self._clock,
             Kind.SCALE: self._scale,
+            **dict.fromkeys(NETWORK, self._harm_network),
         }
 
     def play(self) -> None:
@@ -93,11 +110,13 @@ class Run:
             for fault in self._faults:
                 self._later(fault.at, partial(self._doing[fault.kind], fault))
             while self._agenda:
+                late = self._elapsed() - self._faults[-1].at
+                assert late < _PATIENCE_SECONDS, f"{len(self.done)} of {len(self._faults)} hit"
                 self._tick()
         self._await_ready()
 
     def _tick(self) -> None:
-        while self._agenda and self._agenda[0][0] <= time.monotonic() - self._started:
+        while self._agenda and self._agenda[0][0] <= self._elapsed():
             heapq.heappop(self._agenda)[2]()
         for service in self._stage.services:
             service.tend()
@@ -120,48 +139,68 @@ class Run:
         heapq.heappush(self._agenda, (at, next(self._order), do))
 
     def _after(self, seconds: float, do: Callable[[], None]) -> None:
-        self._later(time.monotonic() - self._started + seconds, do)
+        self._later(self._elapsed() + seconds, do)
 
-    def _note(self, fault: Fault, victim: str) -> None:
+    def _elapsed(self) -> float:
+        return time.monotonic() - self._started
+
+    def _again(self, fault: Fault) -> None:
+        """It hit nobody: try it a second later."""
+        self._after(1, partial(self._doing[fault.kind], fault))
+
+    def _note(self, fault: Fault, *victims: str) -> None:
         workers = sum(worker.wanted for worker in self._stage.workers)
-        self.done.append(Done(time.time(), fault.kind, victim, workers))
-        self._say(f"{len(self.done):4}/{len(self._faults)}  {fault}  ->  {victim}")
+        self.done.append(Done(time.time(), fault.seconds, fault.kind, victims, workers))
+        self._say(f"{len(self.done):4}/{len(self._faults)}  {fault}  ->  {' and '.join(victims)}")
 
-    def _victim(self, fault: Fault) -> Service | None:
-        there = [each for each in self._stage.workers if each.wanted and not each.paused]
-        return there[fault.victim % len(there)] if there else None
+    def _victims(self) -> list[Service]:
+        """Workers that run; not the one whose network is harmed, as that would mean nothing to it."""
+        harmed = self._stage.workers[BEHIND_PROXY] if self._proxies[0].harms else None
+        return [
+            each
+            for each in self._stage.workers
+            if each.wanted and not each.paused and each is not harmed
+        ]
+
+    def _hit(self, fault: Fault, harm: Callable[[Service], bool]) -> Service | None:
+        """Do it to a worker; if it does not run just now, all is tried again."""
+        victims = self._victims()
+        worker = victims[fault.victim % len(victims)] if victims else None
+        if worker is None or not harm(worker):
+            self._again(fault)
+            return None
+        self._note(fault, worker.name)
+        return worker
 
     def _kill_worker(self, fault: Fault) -> None:
-        if worker := self._victim(fault):
-            worker.kill()
-            self._note(fault, worker.name)
-        else:
-            self._after(1, partial(self._kill_worker, fault))
+        self._hit(fault, Service.kill)
 
     def _stop_worker(self, fault: Fault) -> None:
-        if worker := self._victim(fault):
-            worker.pause()
-            self._note(fault, worker.name)
+        """Of one that has partitions: others lose nothing by it."""
+        if worker := self._hit(fault, lambda each: each.ready() and each.pause()):
             self._after(fault.seconds, worker.resume)
-        else:
-            self._after(1, partial(self._stop_worker, fault))
 
     def _term_worker(self, fault: Fault) -> None:
         """One leaves, and the next in the rebalance that follows; both come back."""
-        there = [each for each in self._stage.workers if each.wanted and not each.paused]
-        for number, worker in enumerate(there[:2]):
-            self._after(number * 0.5, partial(worker.signal, signal.SIGTERM))
-        self._note(fault, " and ".join(worker.name for worker in there[:2]))
+        if first := self._hit(fault, Service.terminate):
+            self._after(0.5, partial(self._term_another, first))
+
+    def _term_another(self, first: Service) -> None:
+        for worker in self._victims():
+            if worker is not first and worker.terminate():
+                return
 
     def _kill_trainer(self, fault: Fault) -> None:
-        self._stage.trainer.kill()
-        self._note(fault, "trainer")
+        if self._stage.trainer.kill():
+            self._note(fault, self._stage.trainer.name)
+        else:
+            self._again(fault)
 
     def _kill_broker(self, fault: Fault) -> None:
         """Never two at once: wait until all are whole."""
         cluster = self._stage.cluster
         if not cluster.whole():
-            self._after(1, partial(self._kill_broker, fault))
+            self._again(fault)
             return
         number = fault.victim % cluster.size
         node = cluster.nodes[number]
@@ -169,37 +208,38 @@ class Run:
         self._note(fault, f"broker-{number}")
         self._after(fault.seconds, node.start)
 
-    def _cut(self, fault: Fault) -> None:
-        requests, answers = fault.kind != Kind.CUT_ANSWERS, fault.kind != Kind.CUT_REQUESTS
-        for node in self._stage.cluster.nodes:
-            node.proxy.cut(requests, answers)
-        self._note(fault, "worker-0")
-        self._after(fault.seconds, self._heal)
+    @property
+    def _proxies(self) -> list[Proxy]:
+        return [node.proxy for node in self._stage.cluster.nodes]
 
-    def _slow(self, fault: Fault) -> None:
-        for node in self._stage.cluster.nodes:
-            node.proxy.slow(0.2)
-        self._note(fault, "worker-0")
-        self._after(fault.seconds, self._heal)
-
-    def _heal(self) -> None:
-        for node in self._stage.cluster.nodes:
-            node.proxy.heal()
+    def _harm_network(self, fault: Fault) -> None:
+        """Of a worker that is at work."""
+        worker = self._stage.workers[BEHIND_PROXY]
+        if worker.paused or not worker.ready():
+            self._again(fault)
+            return
+        harm = _harm(fault)
+        for proxy in self._proxies:
+            proxy.harms.append(harm)
+            self._after(fault.seconds, partial(proxy.harms.remove, harm))
+        self._note(fault, worker.name)
 
     def _clock(self, fault: Fault) -> None:
-        worker = self._stage.workers[MOVABLE_CLOCK]
-        ahead = fault.victim % 2 == 0
-        if worker.ready():
-            worker.signal(AHEAD if ahead else BEHIND)
-            self._note(fault, f"{worker.name} by {'+' if ahead else '-'}1 h")
+        """Of a worker and of the trainer, whichever is at work."""
+        jump = AHEAD if fault.victim % 2 == 0 else BEHIND
+        movable = (self._stage.workers[MOVABLE_CLOCK], self._stage.trainer)
+        hit = [x.name for x in movable if not x.paused and x.ready() and x.signal(jump)]
+        if hit:
+            self._note(fault, *hit)
         else:
-            self._after(1, partial(self._clock, fault))
+            self._again(fault)
 
     def _scale(self, fault: Fault) -> None:
-        target = 1 if fault.victim % 2 == 0 else SLOTS
-        self._scale_to(target)
-        self._note(fault, f"to {target} workers")
-        self._after(fault.seconds, partial(self._scale_to, self._workers))
+        """To one worker, to all in one step, to one, and back to as many as there were."""
+        self._scale_to(1)
+        self._note(fault, f"1 to {SLOTS} workers")
+        for number, target in enumerate((SLOTS, 1, self._workers), 1):
+            self._after(fault.seconds * number / 3, partial(self._scale_to, target))
 
     def _scale_to(self, target: int) -> None:
         for number, worker in enumerate(self._stage.workers):
@@ -219,6 +259,20 @@ class Run:
             event = labelled(beat // 2)
             for _ in range(2 if beat % 20 == 0 else 1):
                 yield Topic.LABELLED, message(event, event.listing_id)
+
+
+def _harm(fault: Fault) -> Harm:
+    match fault.kind:
+        case Kind.CUT_REQUESTS:
+            return Harm(requests=True)
+        case Kind.CUT_ANSWERS:
+            return Harm(answers=True)
+        case Kind.SLOW:
+            return Harm(delay_seconds=0.2)
+        case Kind.CRAWL:
+            return Harm(delay_seconds=_CRAWLS_SECONDS[fault.victim % len(_CRAWLS_SECONDS)])
+        case _:
+            return Harm(requests=True, answers=True)
 
 
 def _poison(number: int) -> tuple[bytes | None, bytes | None, Sequence[tuple[str, bytes]]]:

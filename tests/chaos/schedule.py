@@ -17,19 +17,38 @@ class Kind(StrEnum):
     CUT_BOTH = "cut both ways"
     CUT_REQUESTS = "cut to the broker"
     CUT_ANSWERS = "cut from the broker"
+    CUT_FOR_LONG = "cut for long"  # past the limits of deliveries and transactions
     SLOW = "slow broker"
+    CRAWL = "very slow broker"  # answers come when nobody waits for them
     CLOCK = "clock jumps"
-    SCALE = "scale"
+    SCALE = "scale"  # to one worker, to all, to one
 
+
+NETWORK = frozenset(
+    {
+        Kind.CUT_BOTH,
+        Kind.CUT_REQUESTS,
+        Kind.CUT_ANSWERS,
+        Kind.CUT_FOR_LONG,
+        Kind.SLOW,
+        Kind.CRAWL,
+    }
+)
+"""What happens between one worker and its brokers."""
+
+STOPPED = frozenset({Kind.KILL_WORKER, Kind.STOP_WORKER, Kind.TERM_WORKER})
+"""After what a worker does not run for a while."""
 
 SECONDS: Mapping[Kind, tuple[float, float]] = {
     Kind.STOP_WORKER: (7.5, 10),  # the session is 6 s
     Kind.KILL_BROKER: (1, 8),
-    Kind.CUT_BOTH: (2, 10),
-    Kind.CUT_REQUESTS: (2, 10),
-    Kind.CUT_ANSWERS: (2, 10),
-    Kind.SLOW: (3, 8),
-    Kind.SCALE: (8, 15),
+    Kind.CUT_BOTH: (2, 6),
+    Kind.CUT_REQUESTS: (2, 6),
+    Kind.CUT_ANSWERS: (2, 6),
+    Kind.CUT_FOR_LONG: (18, 22),
+    Kind.SLOW: (3, 6),
+    Kind.CRAWL: (18, 22),
+    Kind.SCALE: (9, 15),
 }
 """How long each lasts, at least and at most; the others are over at once."""
 

@@ -1,6 +1,5 @@
 """A worker or a trainer under the product's own supervisor, and what may be done to it."""
 
-import contextlib
 import os
 import re
 import signal
@@ -14,6 +13,7 @@ from pathlib import Path
 
 from runtime.supervisor import Child, Patience, Supervisor
 from schemas.errors import ExitCode
+from tests.processes import gone
 
 _LAG = re.compile(r'^roomstream_worker_lag_events\{partition="(\d+)"\}', re.MULTILINE)
 _RESTLESS = Patience(first_seconds=0.2, most_seconds=1, failures=1_000_000)
@@ -101,21 +101,26 @@ class Service:
             self._thread.join()
         return self.codes[-1] if self.codes else ExitCode.DONE
 
-    def signal(self, number: signal.Signals) -> None:
-        """Send its process a signal, if it runs."""
+    def signal(self, number: signal.Signals) -> bool:
+        """Send its process a signal; whether there was one to send it to."""
         pid = self._child.pid
-        if pid is not None:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, number)
+        if pid is None or gone(pid):
+            return False
+        os.kill(pid, number)
+        return True
 
-    def kill(self) -> None:
-        """End it as the kernel ends what takes too much memory."""
-        self.signal(signal.SIGKILL)
+    def kill(self) -> bool:
+        """End it as the kernel ends what takes too much memory; whether it ran."""
+        return self.signal(signal.SIGKILL)
 
-    def pause(self) -> None:
-        """Let it do nothing at all."""
-        self.paused = True
-        self.signal(signal.SIGSTOP)
+    def terminate(self) -> bool:
+        """Let its process drain, and another one begin; whether it ran."""
+        return self.signal(signal.SIGTERM)
+
+    def pause(self) -> bool:
+        """Let it do nothing at all; whether it ran."""
+        self.paused = self.signal(signal.SIGSTOP)
+        return self.paused
 
     def resume(self) -> None:
         """Let it go on as if nothing had been."""

@@ -126,7 +126,7 @@ class Stage:
         )
         return Service(
             "trainer",
-            _command("trainer"),
+            with_movable_clock("trainer"),
             {
                 **settings_environment(self.kafka),
                 **settings_environment(self.shared),

@@ -15,14 +15,17 @@ from runtime.kafka import kafka_arguments
 from runtime.records import Record
 from schemas.codec import decode
 from schemas.errors import ExitCode
-from schemas.events import Classification, LabelledEvent
+from schemas.events import LabelledEvent
 from schemas.topics import Topic
 from tests.chaos.run import Done, Run, counted
-from tests.chaos.schedule import Kind
+from tests.chaos.schedule import NETWORK, STOPPED, Kind
 from tests.chaos.stage import WINDOW, Stage
 from tests.processes import eventually
+from tests.workers.listings import out_of_order, positions
 
 _SETTLE_SECONDS = 180
+# Not a drain, a rebalance, a clock, or a broker that answers within the session.
+_BREAKS_OFF = (NETWORK - {Kind.SLOW}) | {Kind.KILL_WORKER, Kind.STOP_WORKER, Kind.KILL_BROKER}
 
 
 @dataclass
@@ -32,7 +35,7 @@ class Verdict:
 
     Attributes:
         delivery: The engine.
-        faults: How often each kind happened.
+        faults: How often each kind hit.
         sent: Listings that are on the topic.
         answered: Of them, those with one answer.
         dead: Those with one dead letter.
@@ -41,6 +44,7 @@ class Verdict:
         repeated: Results beyond the first of a message.
         repeats_allowed: The most that the promise allows.
         unknown: Results for no message.
+        out_of_order: Answers that came before one of an earlier event of their listing.
         labels: Label events, each counted once, on the topic.
         learned: Rows of label events in the trainer's database.
         recovery_seconds: From each worker's SIGKILL to a new answer in every partition: median and most.
@@ -58,6 +62,7 @@ class Verdict:
     repeated: int = 0
     repeats_allowed: int = 0
     unknown: int = 0
+    out_of_order: int = 0
     labels: int = 0
     learned: int = 0
     recovery_seconds: dict[str, float] = field(default_factory=dict)
@@ -82,6 +87,7 @@ def judge(stage: Stage, run: Run) -> Verdict:
     eventually(lambda: len(_learned(stage)) >= len(labels), "all is learned", _SETTLE_SECONDS)
     verdict = Verdict(stage.delivery, counted(run.done))
     last = {service.name: service.gone() for service in stage.services if service.wanted}
+    _judge_faults(verdict, run.done)
     _judge_processes(verdict, stage, last)
     _judge_listings(verdict, stage, run)
     _judge_labels(verdict, labels, _learned(stage))
@@ -105,6 +111,15 @@ def _ends(stage: Stage, name: str) -> dict[int, int]:
         consumer.close()
 
 
+def _judge_faults(verdict: Verdict, done: Sequence[Done]) -> None:
+    """A network that is harmed means nothing to a worker that does not run."""
+    for harm in (each for each in done if each.kind in NETWORK):
+        for other in (each for each in done if each.kind in STOPPED):
+            verdict.complain_if(
+                harm.meets(other), f"'{harm.kind}' met no running worker but '{other.kind}'"
+            )
+
+
 def _judge_processes(verdict: Verdict, stage: Stage, last: dict[str, int]) -> None:
     for service in stage.services:
         verdict.exit_codes[service.name] = dict(Counter(service.codes))
@@ -119,12 +134,7 @@ def _judge_listings(verdict: Verdict, stage: Stage, run: Run) -> None:
     audits = run_audit(stage.kafka, stage.prefix, stage.group)
     _add_audit(verdict, audits)
     records = _read(stage, Topic.CLASSIFIED)
-    answers = [decode(Topic.CLASSIFIED, record.value or b"", record.headers) for record in records]
-    places = Counter(
-        (answer.input.partition, answer.input.offset)
-        for answer in answers
-        if isinstance(answer, Classification)
-    )
+    places = positions(records)
     letters = [read_dead_letter(record) for record in _read(stage, Topic.DEAD)]
     results = places + Counter(
         (letter.partition, letter.offset)
@@ -132,7 +142,8 @@ def _judge_listings(verdict: Verdict, stage: Stage, run: Run) -> None:
         if letter.topic == Topic.LISTINGS.named(stage.prefix)
     )
     verdict.repeated = results.total() - len(results)
-    verdict.repeats_allowed = _repeats_allowed(verdict, stage, run.done)
+    verdict.repeats_allowed = _repeats_allowed(stage, run.done)
+    verdict.out_of_order = len(out_of_order(records))
     silent = set(run.traffic.places) - set(results)
     verdict.complain_if(verdict.lost > 0, f"{verdict.lost} listings were lost")
     verdict.complain_if(
@@ -144,6 +155,9 @@ def _judge_listings(verdict: Verdict, stage: Stage, run: Run) -> None:
         f"{verdict.repeated} results are repeats, {verdict.repeats_allowed} are allowed",
     )
     verdict.complain_if(verdict.unknown > 0, f"{verdict.unknown} results are of no listing")
+    verdict.complain_if(
+        verdict.out_of_order > 0, f"{verdict.out_of_order} answers are out of order"
+    )
     exactly_once = stage.delivery == "exactly-once"
     whole = all(audit.whole for audit in audits)
     verdict.complain_if(exactly_once and not whole, f"the audit finds faults: {audits}")
@@ -167,22 +181,15 @@ def _add_audit(verdict: Verdict, audits: Sequence[PartitionAudit]) -> None:
         )
 
 
-def _repeats_allowed(verdict: Verdict, stage: Stage, done: Sequence[Done]) -> int:
+def _repeats_allowed(stage: Stage, done: Sequence[Done]) -> int:
     """A window for each time that a worker's work was broken off; a broker breaks off everybody's."""
     if stage.delivery == "exactly-once":
         return 0
-    ended = sum(
-        count
-        for name, codes in verdict.exit_codes.items()
-        for code, count in codes.items()
-        if name != stage.trainer.name and code != ExitCode.DONE
-    )
-    others = sum(
+    return WINDOW * sum(
         each.workers if each.kind is Kind.KILL_BROKER else 1
         for each in done
-        if each.kind not in (Kind.KILL_WORKER, Kind.KILL_TRAINER)
+        if each.kind in _BREAKS_OFF
     )
-    return WINDOW * (ended + others)
 
 
 def _recovery(records: Sequence[Record], done: Sequence[Done]) -> dict[str, float]:
