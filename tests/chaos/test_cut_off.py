@@ -18,6 +18,7 @@ from schemas.errors import ExitCode, TryAgain
 from schemas.topics import Topic
 from tests.chaos.cluster import Cluster
 from tests.chaos.conftest import MakeStage
+from tests.chaos.proxy import Harm
 from tests.chaos.stage import BEHIND_PROXY
 from tests.kafka_io import read_until, send
 from tests.processes import eventually, within
@@ -29,6 +30,8 @@ from workers.outcomes import Outcome, Window
 from workers.progress import Progress
 from workers.settings import WorkerSettings
 from workers.transactional_delivery import TransactionalDelivery
+
+CUT = Harm(requests=True, answers=True)
 
 
 def test_a_failed_session_leaves_nothing_behind(
@@ -45,7 +48,7 @@ def test_a_failed_session_leaves_nothing_behind(
         windows += 1
         if windows == 2:
             monkeypatch.setattr(transactional_delivery, "_DELIVERY_SECONDS", 1)
-            proxy.cut()
+            proxy.harms.append(CUT)
         name = Topic.CLASSIFIED.named(ours.prefix)
         messages = [Outbound(name, record.key, record.value, ()) for record in records]
         pairs = zip(records, messages, strict=True)
@@ -68,7 +71,7 @@ def test_a_failed_session_leaves_nothing_behind(
     send(ours.kafka, topic, listings(20))
     eventually(lambda: "new session" in str(health.report()), "the session fails")
     monkeypatch.setattr(transactional_delivery, "_DELIVERY_SECONDS", patience)
-    proxy.heal()
+    proxy.harms.remove(CUT)
     read_until(ours.kafka, ours.prefix, Topic.CLASSIFIED, lambda found: len(found) >= 21)
     stop.set()
     running.join(20)
@@ -138,9 +141,9 @@ def test_who_gets_on_or_has_all_or_is_paused_goes_on(
         assert not within(1.2 * limit, lambda: bool(gives_up(next(positions))))
         assert not within(1.2 * limit, lambda: bool(gives_up(20)))
         monkeypatch.setattr(progress, "_REQUEST_MS", 1000)
-        proxy.cut()
+        proxy.harms.append(CUT)
         eventually(lambda: "leaders cannot be asked" in gives_up(20), "it is cut off", 20)
-        proxy.heal()
+        proxy.harms.remove(CUT)
 
 
 def test_a_worker_that_hangs_in_a_transaction_ends(one_node: Cluster, stage: MakeStage) -> None:
@@ -152,11 +155,11 @@ def test_a_worker_that_hangs_in_a_transaction_ends(one_node: Cluster, stage: Mak
     send(ours.kafka, Topic.LISTINGS.named(ours.prefix), listings(8000))
     worker.want()
     read_until(ours.kafka, ours.prefix, Topic.CLASSIFIED, lambda found: len(found) > 0)
-    proxy.cut()
+    proxy.harms.append(CUT)
     cut_at = time.monotonic()
     eventually(lambda: worker.codes == [ExitCode.TRY_AGAIN], "it ends")
     seconds = time.monotonic() - cut_at
-    proxy.heal()
+    proxy.harms.remove(CUT)
     hung = [line for line in worker.log.read_text().splitlines() if "hung: ending" in line]
 
     assert seconds < limit + 6
