@@ -9,6 +9,7 @@ from typing import Any, cast
 from kafka import KafkaAdminClient, KafkaProducer
 from kafka.errors import KafkaError, KafkaTimeoutError
 
+import runtime.header_names  # noqa: F401 - what makes consumers read every header name
 from runtime.conversation import Answer
 from runtime.knock import Door
 from runtime.settings import KafkaSettings

@@ -77,6 +77,16 @@ class Fuzzed:
     codec: str | None = None
 
 
+class RawName(str):
+    """The name of a header that goes to Kafka as bytes that are not UTF-8 (by kafka-python)."""
+
+    __slots__ = ()
+
+    def encode(self, *_: str) -> bytes:
+        """The bytes that its characters stand for."""
+        return super().encode("latin-1")
+
+
 def fuzzed(seed: int, count: int, example: Callable[[int], Fields]) -> Iterator[Fuzzed]:
     """
     Make messages.
@@ -102,9 +112,8 @@ def _one(chance: random.Random, fields: Fields, codec: str | None) -> Fuzzed:
     if kind == "bomb":
         return Fuzzed(kind, key, b"\x00" * BOMB_BYTES, codec=chance.choice(("gzip", "zstd")))
     value = None if kind == "tombstone" else _KINDS[kind](chance, dict(fields))
-    return Fuzzed(
-        kind, _key(chance, key, value), value, _headers(chance), _timestamp(chance), codec
-    )
+    headers = _raw_names(chance) if kind == "raw header names" else _headers(chance)
+    return Fuzzed(kind, _key(chance, key, value), value, headers, _timestamp(chance), codec)
 
 
 def _json(fields: Fields) -> bytes:
@@ -196,6 +205,7 @@ def _zipped(_: random.Random, fields: dict[str, Any]) -> bytes:
 _KINDS: dict[str, Callable[[random.Random, dict[str, Any]], bytes]] = {
     "valid": lambda _, fields: _json(fields),
     "odd headers": lambda _, fields: _json(fields),
+    "raw header names": lambda _, fields: _json(fields),
     "tombstone": lambda _, fields: b"",
     "flipped": _flipped,
     "cut": _cut,
@@ -214,7 +224,7 @@ _KINDS: dict[str, Callable[[random.Random, dict[str, Any]], bytes]] = {
     "huge": _huge,
     "bomb": lambda _, fields: b"",
 }
-_RARE = {"zipped": 0.05, "huge": 0.02, "bomb": 0.02, "long": 0.3}
+_RARE = {"raw header names": 0.1, "zipped": 0.05, "huge": 0.02, "bomb": 0.02, "long": 0.3}
 _WEIGHTS = [10.0 if kind == "valid" else _RARE.get(kind, 2.0) for kind in _KINDS]
 
 
@@ -238,6 +248,11 @@ def _header(chance: random.Random) -> tuple[str, bytes | None]:
     ours = ("attempts", "offset", "topic", "partition", "stage", "error", "message", "disposition")
     name = chance.choice((*names, *(f"dead-{name}" for name in ours)))
     return name, chance.choice((*odd, b"9" * 5_000, b"listings"))
+
+
+def _raw_names(chance: random.Random) -> Headers:
+    names = ("\xff", "\xfe\xff", "dead-\x80", "schema\xc3", "\xed\xa0\x80", "x" * 300 + "\xe2\x82")
+    return tuple((RawName(name), b"v") for name in chance.sample(names, chance.randint(1, 3)))
 
 
 def _timestamp(chance: random.Random) -> int | None:

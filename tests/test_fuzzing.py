@@ -35,7 +35,7 @@ def test_every_kind_is_made_and_valid_ones_are_valid() -> None:
         verdict.error for verdict in verdicts.values() if isinstance(verdict, Rejected)
     )
 
-    assert len(kinds) == 19, kinds
+    assert len(kinds) == 20, kinds
     assert all(
         not isinstance(verdict, Rejected)
         for message, verdict in verdicts.items()
