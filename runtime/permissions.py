@@ -46,13 +46,13 @@ class Access:
         role: Who does it, such as `the worker`.
         topics: The operations on each topic, by Kafka's names.
         groups: The operations on each group, by its name on the broker.
-        transactional_ids: What the transactional ids that it writes under begin with.
+        transactional_id: Write on the one, or those that begin so, under which it writes, if any.
     """
 
     role: str
     topics: Mapping[Topic, Sequence[str]]
     groups: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    transactional_ids: str = ""
+    transactional_id: Lack | None = None
 
 
 def worker_access(group: str) -> Access:
@@ -60,7 +60,8 @@ def worker_access(group: str) -> Access:
     reads = dict.fromkeys((Topic.LISTINGS, Topic.RELEASES), ("Read",))
     results = (Topic.CLASSIFIED, Topic.SHADOW, Topic.REVIEW, Topic.DEAD)
     writes = dict.fromkeys(results, ("Write",))
-    return Access("the worker", reads | writes, {group: ("Read",)}, transactional_ids=f"{group}-")
+    slots = Lack("Write", "transactional-id", f"{group}-", prefixed=True)
+    return Access("the worker", reads | writes, {group: ("Read",)}, slots)
 
 
 def trainer_access(prefix: str) -> Access:
@@ -101,7 +102,8 @@ def replay_access(prefix: str) -> Access:
     """What sending dead letters back does."""
     back = dict.fromkeys((Topic.LISTINGS, Topic.LABELLED, Topic.DELETIONS), ("Write",))
     topics = back | {Topic.DEAD: ("Read", "Write")}
-    return Access("the replay", topics, transactional_ids=prefix + REPLAY_ID)
+    one = Lack("Write", "transactional-id", prefix + REPLAY_ID)
+    return Access("the replay", topics, transactional_id=one)
 
 
 def reading(*topics: Topic) -> Access:
@@ -143,8 +145,8 @@ def permitted(
             require_access(settings, prefix, access)
         if not (code := denied_code(error)):
             raise
-        refused = Lack("Write", "transactional-id", access.transactional_ids, prefixed=True)
-        lacks = [refused] if code == _TRANSACTIONAL_ID else []
+        refused = access.transactional_id
+        lacks = [refused] if refused and code == _TRANSACTIONAL_ID else []
         raise ConfigurationError(denial(settings, access.role, lacks, repr(error))) from error
 
 

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 
 
 def run(environment: dict[str, str], *arguments: str) -> "subprocess.CompletedProcess[str]":
@@ -14,3 +15,10 @@ def run(environment: dict[str, str], *arguments: str) -> "subprocess.CompletedPr
         text=True,
         timeout=120,
     )
+
+
+def ten_seconds() -> float:
+    """Ten seconds; more, in proportion, where the machine is too busy to start Python in one."""
+    began = time.monotonic()
+    run({}, "--version")
+    return 10 * max(1.0, time.monotonic() - began)

@@ -43,7 +43,7 @@ _QUICK_JVM = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 
 class SecuredDeployment:
     """
-    Topics, a store with a live release, and a user of the PLAIN port for each role.
+    Topics, a store with a live release, and a user for each role, by SCRAM over TLS.
 
     Args:
         node: The Kafka.
@@ -68,14 +68,19 @@ class SecuredDeployment:
         _script(node, prefix, "--worker", "User:worker")
         require_access(self.administrator, prefix, worker_access(self.group))  # groups can meet
         with KafkaAdminClient(**kafka_arguments(self.administrator)) as admin:
-            for role in ("trainer", "operator", "upstream"):  # the same, without a JVM for each
+            for role in (
+                "trainer",
+                "operator",
+                "upstream",
+                "reader",
+            ):  # the same, without a JVM for each
                 admin.create_acls(
                     [_acl(role, each, ACL) for each in allowed_by_script(prefix, role)]
                 )
 
     def kafka(self, user: str) -> KafkaSettings:
         """How a user reaches Kafka."""
-        return load(KafkaSettings, **self._node.options("PLAIN", user))
+        return load(KafkaSettings, **self._node.options("SCRAM", user))
 
     def environment(self, user: str) -> dict[str, str]:
         """The same, and the deployment, as variables."""

@@ -188,8 +188,7 @@ def test_few_open_files_are_told(kafka_settings: KafkaSettings, shared: SharedSe
 
 def secured_options(node: SecuredKafka, user: str = "ana", **changed: Any) -> KafkaSettings:
     """The TLS port for `ana`, the other one for everybody else."""
-    way = "SCRAM" if user == "ana" else "PLAIN"
-    return load(KafkaSettings, **{**node.options(way, user), **changed})
+    return load(KafkaSettings, **{**node.options(user=user), **changed})
 
 
 def test_a_wrong_password_is_told(secured_kafka: SecuredKafka, shared: SharedSettings) -> None:

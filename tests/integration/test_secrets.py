@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,7 +12,8 @@ from artefacts.store import Store
 from roomstream.live import make_live
 from runtime.settings import KafkaSettings, SharedSettings, load, settings_environment
 from runtime.topics import create_topics
-from tests.integration.commands import run
+from schemas.errors import ExitCode
+from tests.integration.commands import run, ten_seconds
 from tests.kafka_io import send
 from tests.processes import eventually
 from tests.releases import tiny_release
@@ -91,13 +93,18 @@ def test_a_trainer_shows_no_secret(
 def test_no_command_shows_a_secret(
     kafka: KafkaSettings, shared: SharedSettings, command: Sequence[str]
 ) -> None:
-    """Neither one that fails for the password nor help, which shows what is set."""
+    """Neither one that fails for the password, at once, nor help, which shows what is set."""
     environment = settings_environment(kafka) | settings_environment(shared)
     environment |= {"KAFKA_SASL_PASSWORD": WRONG, "WORKER_METRICS_PORT": "0"}
     environment |= {"TRAINER_METRICS_PORT": "0", "TRAINER_DATABASE": f"{shared.cache}.sqlite"}
+    began = time.monotonic()
     done: subprocess.CompletedProcess[str] = run(environment, *command)
+    took = time.monotonic() - began
     helped = run(environment, command[0], "--help")
 
+    if command in (("worker",), ("trainer",)):
+        assert done.returncode == ExitCode.USAGE
+        assert took < ten_seconds()
     if command != ("--help",):
         assert done.returncode != 0
         assert "does not let 'ana' in" in done.stdout + done.stderr

@@ -1,4 +1,4 @@
-"""A Kafka that asks who one is: SASL over TLS and without, for both client libraries."""
+"""A Kafka that asks who one is: SASL over TLS and without, certificates, for both client libraries."""
 
 import asyncio
 import time
@@ -22,11 +22,21 @@ def options(request: pytest.FixtureRequest, secured_kafka: SecuredKafka) -> dict
     return secured_kafka.options(request.param)
 
 
-def test_the_right_password_opens_both_libraries(
-    options: dict[str, Any], topic_prefix: str
+@pytest.mark.parametrize(
+    ("way", "changed"),
+    [
+        ("SCRAM", {}),
+        ("SCRAM", {"sasl_mechanism": "SCRAM-SHA-256"}),
+        ("PLAIN", {}),
+        ("MUTUAL", {}),
+    ],
+)
+def test_the_right_password_or_certificate_opens_both_libraries(
+    secured_kafka: SecuredKafka, topic_prefix: str, way: str, changed: dict[str, str]
 ) -> None:
     """kafka-python sends, Faust reads and answers, with the same settings."""
-    kafka, topic = load(KafkaSettings, **options), f"{topic_prefix}letters"
+    kafka = load(KafkaSettings, **{**secured_kafka.options(way), **changed})
+    topic = f"{topic_prefix}letters"
     probe(kafka)
     with KafkaAdminClient(**kafka_arguments(kafka)) as admin:
         admin.create_topics({topic: {"num_partitions": 1, "replication_factor": 1}})
@@ -95,9 +105,10 @@ def test_an_unknown_user_is_told(options: dict[str, Any]) -> None:
 
 def test_a_mechanism_that_is_not_enabled_is_told(options: dict[str, Any]) -> None:
     """It is no question of the password."""
-    message = told({**options, "sasl_mechanism": "SCRAM-SHA-256"})
+    other = "SCRAM-SHA-256" if options.get("sasl_mechanism") == "PLAIN" else "PLAIN"
+    message = told({**options, "sasl_mechanism": other})
 
-    assert "does not take SCRAM-SHA-256. Set KAFKA_SASL_MECHANISM" in message
+    assert f"does not take {other}. Set KAFKA_SASL_MECHANISM" in message
 
 
 def test_the_open_door_of_a_secured_port_is_told(options: dict[str, Any]) -> None:
