@@ -39,6 +39,9 @@ _SERVICE_LINK = re.compile(
     r"(?P<service>[A-Z][A-Z0-9_]*?)_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_(TCP|UDP)(_\w+)?)?)"
 )
 
+# Secrets of AWS may hold a slash, hence what stands after a colon unless it is a port.
+_CREDENTIALS = re.compile(r"[^/]*://[^/]*(@|:(?!\d+(/|$)))")
+
 
 class Settings(BaseSettings):
     """The base of all settings. Read them with `load`."""
@@ -172,6 +175,12 @@ class SharedSettings(Settings):
     @field_validator("store")
     @classmethod
     def _address(cls, store: str) -> str:
+        if _CREDENTIALS.match(store):
+            raise ValueError(
+                "the address holds credentials; it is announced on Kafka and logged. Leave out what "
+                "stands before the @, and give them to the store's library: AWS_ACCESS_KEY_ID and "
+                "AWS_SECRET_ACCESS_KEY, ~/.aws/credentials, or GOOGLE_APPLICATION_CREDENTIALS"
+            )
         if "://" not in store:
             raise ValueError(f"'{store}' is not an address; for a folder write file://{store}")
         if store.startswith("file://") and not store.startswith("file:///"):

@@ -4,6 +4,7 @@ import json
 import re
 import shlex
 import shutil
+import socket
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,12 @@ _SELECTOR = re.compile(r"(roomstream_(?:worker|trainer)_\w+)\{([^}]*)\}")
 def _compose() -> dict[str, Any]:
     loaded: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
     return loaded
+
+
+def _manifests() -> dict[str, dict[str, Any]]:
+    """What deploy/kubernetes.yml asks for, by kind."""
+    loaded = yaml.safe_load_all((DEPLOY / "kubernetes.yml").read_text())
+    return {manifest["kind"]: manifest for manifest in loaded}
 
 
 def _our_services() -> dict[str, dict[str, Any]]:
@@ -97,6 +104,8 @@ def _resolve(words: list[str]) -> tuple[Any, list[str]]:
 def _commands() -> list[list[str]]:
     """Every `roomstream …` that compose, Dockerfile, alerts and documents name."""
     commands = [list(service["command"]) for service in _our_services().values()]
+    pod = _manifests()["StatefulSet"]["spec"]["template"]["spec"]
+    commands += [container["args"] for container in pod["containers"]]
     commands += [json.loads(found) for found in re.findall(r"^CMD (\[.*\])", _dockerfile(), re.M)]
     for path in ("deploy/alerts.yml", "docs/metrics.md", "README.md"):
         text = (ROOT / path).read_text()
@@ -251,6 +260,49 @@ def test_services_wait_for_what_they_need() -> None:
             condition = wait["condition"]
             assert condition != "service_healthy" or "healthcheck" in services[name]
             assert condition != "service_completed_successfully" or name in ("topics", "base")
+
+
+def test_a_pod_of_the_stateful_set_is_a_slot_of_its_own() -> None:
+    """Its name, which the worker takes from the host, is stable; Prometheus finds it."""
+    service, stateful = _manifests()["Service"], _manifests()["StatefulSet"]["spec"]
+    (worker,) = stateful["template"]["spec"]["containers"]
+    values = {each["name"]: each["value"] for each in worker["env"]}
+    ours = {name for name in values if name.startswith(PREFIXES)}
+
+    assert ours <= _variables() - {"WORKER_SLOT"}
+    assert WorkerSettings().slot == socket.gethostname()
+    assert worker["args"][:3] == ["worker", "--delivery", "exactly-once"]
+    assert stateful["serviceName"] == service["metadata"]["name"]
+    labels = stateful["template"]["metadata"]["labels"]
+    assert labels == stateful["selector"]["matchLabels"] == service["spec"]["selector"]
+
+
+def test_a_pod_is_probed_drained_and_given_no_secret_but_in_files() -> None:
+    """As compose does it, where the processes listen."""
+    pod = _manifests()["StatefulSet"]["spec"]["template"]["spec"]
+    (worker,) = pod["containers"]
+    probes = {
+        name: worker[f"{name}Probe"]["httpGet"] for name in ("startup", "liveness", "readiness")
+    }
+    files = {x["name"]: x["value"] for x in worker["env"] if x["name"].endswith("FILE")}
+    (mounted,) = [x["mountPath"] for x in worker["volumeMounts"] if x["name"] == "secrets"]
+    grace = int(_our_services()["worker-1"]["stop_grace_period"].removesuffix("s"))
+
+    assert {name: probe["path"] for name, probe in probes.items()} == {
+        "startup": "/healthz",
+        "liveness": "/healthz",
+        "readiness": "/readyz",
+    }
+    (port,) = worker["ports"]
+    assert {probe["port"] for probe in probes.values()} == {port["name"]}
+    assert port["containerPort"] == WorkerSettings.model_fields["metrics_port"].default
+    assert pod["terminationGracePeriodSeconds"] >= grace
+    assert files
+    assert all(path.startswith(f"{mounted}/") for path in files.values())
+    assert not {"KAFKA_SASL_PASSWORD", "AWS_SECRET_ACCESS_KEY"} & {x["name"] for x in worker["env"]}
+    assert pod["securityContext"]["runAsNonRoot"]
+    assert worker["securityContext"]["readOnlyRootFilesystem"]
+    assert {x["name"] for x in worker["volumeMounts"]} == {x["name"] for x in pod["volumes"]}
 
 
 def test_prometheus_accepts_its_files() -> None:

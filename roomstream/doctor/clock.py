@@ -16,6 +16,7 @@ _KNOCKS = 3
 _VISIBLE_WITHIN_SECONDS = 5
 _NEVER_MS = 1
 """The time that we put on messages: brokers that keep it have no time of their own."""
+_BY_HAND = "On this machine and the brokers', see that the clock is synchronised: timedatectl."
 
 
 def clock(deployment: Deployment) -> Iterator[Finding]:
@@ -29,12 +30,13 @@ def clock(deployment: Deployment) -> Iterator[Finding]:
         try:
             yield _measured(deployment, admin, topic)
         except KafkaError as error:
-            step = "Let this user create topics named roomstream-doctor-…: see deploy/acls.sh."
             yield Finding(
                 "clock",
                 "warning",
                 f"It could not be compared with a broker's: {error}.",
-                step if denied_code(error) else "",
+                "Let this user create topics named roomstream-doctor-…: see deploy/acls.sh."
+                if denied_code(error)
+                else f"Run this again when the brokers answer. {_BY_HAND}",
             )
 
 
@@ -54,7 +56,7 @@ def _measured(deployment: Deployment, admin: KafkaAdminClient, topic: str) -> Fi
     finally:
         admin.delete_topics([topic])
     if ahead is None:
-        return Finding("clock", "warning", "This broker does not tell its time.")
+        return Finding("clock", "warning", "This broker does not tell its time.", _BY_HAND)
     return judge(*ahead)
 
 

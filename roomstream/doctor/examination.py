@@ -35,7 +35,7 @@ def examine(deployment: Deployment) -> Iterator[Finding]:
     connected = True
     for area, check, needs_connection in _CHECKS:
         if needs_connection and not connected:
-            yield Finding(area, "not checked", "No connection.")
+            yield Finding(area, "not checked", "No connection.", "Mend the connection first.")
             continue
         left = max(_LEAST_SECONDS, min(_MOST_SECONDS, deadline - time.monotonic()))
         for finding in within(left, area, check, deployment):
@@ -54,7 +54,10 @@ def within(seconds: float, area: str, check: Check, deployment: Deployment) -> I
         except RoomstreamError as error:
             found.put(Finding(area, "failed", str(error)))
         except Exception as error:  # noqa: BLE001 - one broken check must not hide the others
-            found.put(Finding(area, "failed", f"This is a bug of the check: {error!r}."))
+            says = f"This is a bug of the check: {error!r}."
+            found.put(
+                Finding(area, "failed", says, "Report it; the other lines hold all the same.")
+            )
         found.put(None)
 
     deadline = time.monotonic() + seconds

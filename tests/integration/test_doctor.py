@@ -69,6 +69,7 @@ def test_a_healthy_deployment_is_well(healthy: KafkaSettings, shared: SharedSett
     for area in ("connection", "security", "store", "release", "disk", "files", "versions"):
         assert "failed" not in states(found, area), found[area]
     assert "One copy only" in found["topics"][0]["says"]
+    assert all(each["next_step"] for area in found for each in found[area] if each["state"] != "ok")
     assert not [name for name in left if name.startswith(shared.topic_prefix)]
     assert not list((Path(shared.store.removeprefix("file://")) / "trials").glob("*"))
 
@@ -187,8 +188,8 @@ def test_few_open_files_are_told(kafka_settings: KafkaSettings, shared: SharedSe
 
 
 def secured_options(node: SecuredKafka, user: str = "ana", **changed: Any) -> KafkaSettings:
-    """The TLS port for `ana`, the other one for everybody else."""
-    return load(KafkaSettings, **{**node.options(user=user), **changed})
+    """A user of the TLS port."""
+    return load(KafkaSettings, **(node.options(user=user) | changed))
 
 
 def test_a_wrong_password_is_told(secured_kafka: SecuredKafka, shared: SharedSettings) -> None:

@@ -146,6 +146,25 @@ def test_a_store_is_an_address_for_every_machine(store: str, why: str) -> None:
     assert why in refusal(SharedSettings, store=store)
 
 
+@pytest.mark.parametrize("name", ["AKIA7:{}@", "{}@", "AKIA7:a/{}@"])
+def test_a_store_holds_no_credentials(name: str) -> None:
+    """Its address is announced and logged; the refusal says where they belong, and shows none."""
+    said = refusal(SharedSettings, store=f"s3://{name.format(SECRET)}bucket/releases")
+
+    assert "holds credentials" in said
+    assert "AWS_SECRET_ACCESS_KEY" in said
+    assert SECRET not in said
+    assert "AKIA7" not in said
+
+
+@pytest.mark.parametrize(
+    "store", ["file:///home/ana@work", "s3://b/a@2", "hdfs://namenode:8020/a:b"]
+)
+def test_an_at_sign_elsewhere_is_no_credential(store: str) -> None:
+    """Neither in a path, nor a port."""
+    assert load(SharedSettings, store=store).store == store
+
+
 def test_sasl_needs_a_user_and_one_password(tmp_path: Path) -> None:
     """All that is missing is said together; two passwords are as wrong as none."""
     file = tmp_path / "password"

@@ -10,6 +10,8 @@ import pytest
 
 from artefacts.store import Store
 from roomstream.broken_messages import broken_message
+from roomstream.letter_replay import Replay
+from roomstream.letters import Choice
 from roomstream.listings import Listing
 from roomstream.live import make_live
 from roomstream.reading import TopicReader
@@ -148,8 +150,12 @@ def test_a_release_that_breaks_on_everything_pauses_the_worker(scene: Scene, del
     assert worker.stop() == ExitCode.DONE
 
 
-def test_a_flood_of_an_unknown_schema_is_left_where_it_is(scene: Scene) -> None:
-    """Until the workers are upgraded; SIGTERM ends one at once, with nothing delivered."""
+def test_a_flood_of_an_unknown_schema_is_left_where_it_is(scene: Scene, topics: str) -> None:
+    """
+    Until the workers are upgraded; SIGTERM ends one at once, with nothing delivered.
+
+    Or until a worker is told to let it through: then it is dead letters that a replay takes back.
+    """
     worker = scene.start("a")
     flood = [
         broken_message("unknown_schema", Listing(f"l-{n}", "Loft"), f"e-{n}", AT)
@@ -166,6 +172,10 @@ def test_a_flood_of_an_unknown_schema_is_left_where_it_is(scene: Scene) -> None:
     assert scene.dead() == dead
     assert "unknown_schema" in why
     assert "upgrade the worker" in why
+    through = scene.start("a", WORKER_CIRCUIT_SHARE="1")
+    eventually(lambda: scene.dead().total() == 300, "all are dead letters", 60)
+    assert through.stop() == ExitCode.DONE
+    assert Replay(scene.kafka, topics, Choice(disposition="systemic")).preview().sent == 300
 
 
 def test_rebalances_and_kills_of_paused_workers_cost_nothing(scene: Scene) -> None:
