@@ -113,7 +113,10 @@ def _one(chance: random.Random, fields: Fields, codec: str | None) -> Fuzzed:
         return Fuzzed(kind, key, b"\x00" * BOMB_BYTES, codec=chance.choice(("gzip", "zstd")))
     value = None if kind == "tombstone" else _KINDS[kind](chance, dict(fields))
     headers = _raw_names(chance) if kind == "raw header names" else _headers(chance)
-    return Fuzzed(kind, _key(chance, key, value), value, headers, _timestamp(chance), codec)
+    odd_key = _key(chance, key, value)
+    if kind != "huge":  # which is as large as a topic takes
+        return Fuzzed(kind, odd_key, value, headers, _timestamp(chance), codec)
+    return Fuzzed(kind, key, value, timestamp_ms=_timestamp(chance), codec=codec)
 
 
 def _json(fields: Fields) -> bytes:

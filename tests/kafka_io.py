@@ -93,7 +93,7 @@ async def _send(kafka: KafkaSettings, topic: str, messages: Iterable[Fuzzed]) ->
     try:
         for producer in producers.values():
             await producer.start()
-        for message in messages:
+        sent = [
             await producers[message.codec].send(
                 topic,
                 message.value,
@@ -101,6 +101,11 @@ async def _send(kafka: KafkaSettings, topic: str, messages: Iterable[Fuzzed]) ->
                 timestamp_ms=message.timestamp_ms,
                 headers=list(message.headers),
             )
+            for message in messages
+        ]
+        for producer in producers.values():
+            await producer.flush()
+        await asyncio.gather(*sent)  # none was refused
     finally:
         for producer in producers.values():
             await producer.stop()
