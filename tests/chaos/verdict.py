@@ -1,7 +1,6 @@
 """What became of every listing and every label after a run, and whether that is as promised."""
 
 import sqlite3
-import statistics
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -47,7 +46,6 @@ class Verdict:
         out_of_order: Answers that came before one of an earlier event of their listing.
         labels: Label events, each counted once, on the topic.
         learned: Rows of label events in the trainer's database.
-        recovery_seconds: From each worker's SIGKILL to a new answer in every partition: median and most.
         exit_codes: How the processes of each service ended, and how often.
         complaints: What is not as promised; none if all is well.
     """
@@ -65,7 +63,6 @@ class Verdict:
     out_of_order: int = 0
     labels: int = 0
     learned: int = 0
-    recovery_seconds: dict[str, float] = field(default_factory=dict)
     exit_codes: dict[str, dict[int, int]] = field(default_factory=dict)
     complaints: list[str] = field(default_factory=list)
 
@@ -161,7 +158,6 @@ def _judge_listings(verdict: Verdict, stage: Stage, run: Run) -> None:
     exactly_once = stage.delivery == "exactly-once"
     whole = all(audit.whole for audit in audits)
     verdict.complain_if(exactly_once and not whole, f"the audit finds faults: {audits}")
-    verdict.recovery_seconds = _recovery(records, run.done)
 
 
 def _add_audit(verdict: Verdict, audits: Sequence[PartitionAudit]) -> None:
@@ -190,22 +186,6 @@ def _repeats_allowed(stage: Stage, done: Sequence[Done]) -> int:
         for each in done
         if each.kind in _BREAKS_OFF
     )
-
-
-def _recovery(records: Sequence[Record], done: Sequence[Done]) -> dict[str, float]:
-    """From each worker's SIGKILL until every partition had a new answer."""
-    kills = [each.at * 1000 for each in done if each.kind is Kind.KILL_WORKER]
-    times: dict[int, list[int]] = {}
-    for record in records:
-        times.setdefault(record.partition, []).append(record.timestamp_ms)
-    found = []
-    for killed in kills:
-        firsts = [min((at for at in ats if at > killed), default=None) for ats in times.values()]
-        if all(first is not None for first in firsts):
-            found.append((max(first for first in firsts if first is not None) - killed) / 1000)
-    if not found:
-        return {}
-    return {"median": round(statistics.median(found), 2), "most": round(max(found), 2)}
 
 
 def _labels(stage: Stage) -> dict[str, str]:
