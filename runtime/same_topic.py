@@ -1,5 +1,6 @@
 """Whether topics are still those that a process began to read, and not others of their names."""
 
+import contextlib
 import os
 import sys
 import threading
@@ -50,7 +51,7 @@ class SameTopic:
                 request_timeout_ms=_REQUEST_MS,
                 bootstrap_timeout_ms=_REQUEST_MS,
             )
-            self.identities = self._look()
+            self.identities = self._found = self._look()
         except KafkaError as error:
             raise TryAgain(
                 f"Kafka at {kafka.bootstrap_servers} does not describe {', '.join(names)}: {error}."
@@ -65,14 +66,11 @@ class SameTopic:
             TryAgain: It is another topic: nothing that was read may be committed.
         """
         with self._lock:
-            if time.monotonic() - self._looked_at < _FRESH_SECONDS:
-                return
-            try:
-                found = self._look()
-            except KafkaError:
-                return  # out of reach: whoever delivers finds that out
-            finally:
+            if time.monotonic() - self._looked_at >= _FRESH_SECONDS:
+                with contextlib.suppress(KafkaError):  # whoever delivers finds that out
+                    self._found = self._look()
                 self._looked_at = time.monotonic()
+            found = self._found  # perhaps by another thread, which is about to end the process
         for name in found.keys() & self.identities.keys():
             if found[name] == self.identities[name]:
                 continue
