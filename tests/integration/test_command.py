@@ -20,6 +20,7 @@ from schemas.topics import Topic
 from tests.kafka_io import read_until, send
 from tests.releases import tiny_release
 from tests.roomstream.explaining.pairs import pair
+from tests.workers.brokers import ON_EMBEDDED
 
 
 class Command:
@@ -91,6 +92,7 @@ def test_topics_are_made_once_and_listed(roomstream: Command) -> None:
     assert after[f"{prefix}releases"]["partitions"] == 1
 
 
+@ON_EMBEDDED
 @pytest.mark.usefixtures("topics")
 def test_base_import_makes_a_live_release_once(
     roomstream: Command, kafka_settings: KafkaSettings, shared: SharedSettings

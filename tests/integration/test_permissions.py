@@ -228,7 +228,7 @@ def test_an_operator_replays_dead_letters(secured: SecuredDeployment) -> None:
 
 def test_a_reader_works_with_its_acls(secured: SecuredDeployment) -> None:
     """It reads answers, commits how far it is, and writes nothing."""
-    send(secured.administrator, f"{PREFIX}classified", [(b"k", b"an answer", [])])
+    send(secured.administrator, f"{PREFIX}review", [(b"k", b"a request", [])])
     kafka = secured.kafka("reader")
     names = [topic.named(PREFIX) for topic in (Topic.CLASSIFIED, Topic.SHADOW, Topic.REVIEW)]
     consumer = KafkaConsumer(
@@ -238,7 +238,7 @@ def test_a_reader_works_with_its_acls(secured: SecuredDeployment) -> None:
         auto_offset_reset="earliest",
     )
     with closing(consumer):
-        eventually(lambda: bool(consumer.poll(timeout_ms=500)), "an answer is read")
+        eventually(lambda: bool(consumer.poll(timeout_ms=500)), "one is read")
         consumer.commit()
 
     with pytest.raises(KafkaError, match="Authorization"):

@@ -35,6 +35,7 @@ from workers.settings import WorkerSettings
 WINDOW = 16
 
 
+@ON_KAFKA
 @pytest.mark.usefixtures("live")
 def test_killed_workers_lose_nothing_and_repeat_one_window_each(
     fleet: Fleet, kafka_settings: KafkaSettings, topics: str

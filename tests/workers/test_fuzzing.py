@@ -18,7 +18,7 @@ from tests.workers.brokers import ON_KAFKA
 from tests.workers.listings import listing_fields
 from tests.workers.processes import Fleet, WorkerProcess
 
-COUNT = int(os.environ.get("FUZZ_MESSAGES", "10000"))
+COUNT = int(os.environ.get("FUZZ_MESSAGES", "5000"))
 SEED = int(os.environ.get("FUZZ_SEED", "4"))
 PARTS = 8
 MOST_GROWTH_BYTES = 2 * BOMB_BYTES  # half of 100,000 messages: a leak of 1 kB each would show
