@@ -32,6 +32,7 @@ def test_brokers_that_are_silent_are_not_waited_for_again_and_again(
 ) -> None:
     """A look that failed counts for a second too: in an outage every window would wait for one."""
     monkeypatch.setattr(same_topic, "_REQUEST_MS", 1500)
+    monkeypatch.setattr(same_topic, "_IDLE_SECONDS", 60)  # nobody else looks
     with EmbeddedBroker() as broker:
         kafka = load(KafkaSettings, bootstrap_servers=broker.bootstrap_servers)
         create_topics(kafka, "", partitions=1, replication_factor=1)
