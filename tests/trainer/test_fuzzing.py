@@ -17,7 +17,7 @@ from tests.workers.brokers import ON_KAFKA
 
 COUNT = int(os.environ.get("FUZZ_MESSAGES", "10000")) // 5
 SEED = int(os.environ.get("FUZZ_SEED", "4"))
-MOST_GROWTH_BYTES = 3 * BOMB_BYTES
+MOST_GROWTH_BYTES = 6 * BOMB_BYTES
 OUTCOMES = (
     "learned",
     "held_out",
