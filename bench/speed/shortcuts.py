@@ -2,7 +2,7 @@
 
 import random
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from statistics import median
 
 import msgspec
@@ -11,14 +11,12 @@ from matplotlib.figure import Figure
 
 from artefacts.classifier import Classifier
 from artefacts.manifest import ENCODER
-from bench.learning.rows import Row, listings
+from bench.learning.rows import Row
 from bench.speed.models import loaded
 from bench.speed.parts import Aim, Part, Run, bars, spread, table
 from bench.speed.rounds import Ratio, Timing, Way, interleaved
-from bench.speed.titles import CITIES
-from roomstream.generated_listings import generated_messages
+from bench.speed.titles import rows
 from roomstream.listing_wording import ROOM_TYPES
-from schemas.codec import listing_text
 from trainer.base_import import import_base
 from trainer.learners import LEARNERS
 from trainer.learners.base import Examples, teach
@@ -117,9 +115,9 @@ def measure(run: Run) -> Shortcuts:
         for precision, each in classifiers.items()
     }
     timings = interleaved(ways, run.rounds, run.tick)
-    rows = _labelled(run)
-    taught = _sample([row for row in rows if not row.tested], _TAUGHT)
-    judged = _sample([row for row in rows if row.tested], _JUDGED)
+    labelled = [row for row in rows(run.data, 2 * (_TAUGHT + _JUDGED)) if row.label]
+    taught = _sample([row for row in labelled if not row.tested], _TAUGHT)
+    judged = _sample([row for row in labelled if row.tested], _JUDGED)
     answers: dict[str, dict[str, list[str]]] = {name: {} for name in _LEARNERS}
     for precision, classifier in classifiers.items():
         run.tick(f"{precision}: learning {len(taught):,} listings")
@@ -139,23 +137,10 @@ def measure(run: Run) -> Shortcuts:
         taught=len(taught),
         judged=len(judged),
         remembered={
-            city: _remembered([row.text for row in rows if row.domain == city])
-            for city in dict.fromkeys(row.domain for row in rows)
+            city: _remembered([row.text for row in labelled if row.domain == city])
+            for city in dict.fromkeys(row.domain for row in labelled)
         },
     )
-
-
-def _labelled(run: Run) -> list[Row]:
-    if run.data.is_dir():
-        return [row for city in CITIES for row in listings(run.data, city)]
-    return list(_generated(2 * (_TAUGHT + _JUDGED)))
-
-
-def _generated(count: int) -> Iterator[Row]:
-    for number, message in enumerate(generated_messages(count)):
-        if message.listing and message.value and message.listing.label:
-            text = listing_text(message.listing.title, message.listing.description)
-            yield Row(f"{number}", text, message.listing.label, "generated", "", number % 5 == 0)
 
 
 def _sample(rows: Sequence[Row], count: int) -> list[Row]:

@@ -4,7 +4,7 @@ import random
 from collections.abc import Iterator
 from pathlib import Path
 
-from bench.learning.rows import listings
+from bench.learning.rows import Row, listings
 from roomstream.generated_listings import generated_messages
 from schemas.codec import listing_text
 
@@ -19,16 +19,24 @@ def titles(data: Path, count: int) -> list[str]:
         data: A folder of listings; where it is not there, titles are generated.
         count: How many.
     """
-    found = list(dict.fromkeys(_real(data) if data.is_dir() else _generated(3 * count)))
+    found = list(dict.fromkeys(row.text for row in rows(data, 3 * count)))
     return random.Random(0).sample(found, min(count, len(found)))  # noqa: S311 - no secret
 
 
-def _real(data: Path) -> Iterator[str]:
-    for city in CITIES:
-        yield from (row.text for row in listings(data, city))
+def rows(data: Path, count: int) -> Iterator[Row]:
+    """
+    Listings as they came; of those that are generated every fifth is a test, and some have no label.
 
-
-def _generated(count: int) -> Iterator[str]:
-    for message in generated_messages(count):
+    Args:
+        data: A folder of listings; where it is not there, listings are generated.
+        count: Messages that are generated.
+    """
+    if data.is_dir():
+        for city in CITIES:
+            yield from listings(data, city)
+        return
+    for number, message in enumerate(generated_messages(count)):
         if message.listing and message.value:
-            yield listing_text(message.listing.title, message.listing.description)
+            text = listing_text(message.listing.title, message.listing.description)
+            label = message.listing.label or ""
+            yield Row(f"{number}", text, label, "generated", "", number % 5 == 0)
