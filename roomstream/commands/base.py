@@ -60,9 +60,9 @@ def import_(
             min=0,
             max=1,
             metavar="LOSS",
-            help="Let the encoder compute in 8-bit integers, about twice as fast, if its features of the "
-            "golden inputs lose no more than this (1 - cosine), such as 0.02. What is fine-tuned from "
-            "it does so too.",
+            help="Let the encoder compute in 8-bit integers, nearly twice as fast, if its features of "
+            "the golden inputs lose no more than this (1 - cosine), such as 0.05. What is fine-tuned "
+            "from it does so too.",
         ),
     ] = None,
     replace: Annotated[
