@@ -26,7 +26,9 @@ from runtime.dead_letters import (
     sent_back,
 )
 from runtime.kafka import (
+    DELIVERY_SECONDS,
     MAX_REQUEST_BYTES,
+    TRANSACTION_SECONDS,
     close_producer,
     kafka_arguments,
     require_transactions,
@@ -42,8 +44,6 @@ Counted = Callable[[Iterable[Record]], Iterable[Record]]
 
 _BATCH = 200
 _SHOWN = 5
-_DELIVERY_SECONDS = 8  # less than a transaction, which else would seem taken over
-_TRANSACTION_SECONDS = 10
 _HANG_SECONDS = 60
 _FENCED = (ProducerFencedError, InvalidProducerEpochError)
 
@@ -172,7 +172,7 @@ class Replay:
         if isinstance(error, _FENCED):
             return TryAgain(
                 f"Another replay took over, or this one or the brokers took longer than "
-                f"{_TRANSACTION_SECONDS} s for a transaction. It had sent {sent:,} letters; nothing was "
+                f"{TRANSACTION_SECONDS} s for a transaction. It had sent {sent:,} letters; nothing was "
                 "sent twice. Run it again when the other is done: what was sent is not sent again."
             )
         return TryAgain(
@@ -190,8 +190,8 @@ class _Session:
             **kafka_arguments(kafka),
             acks="all",
             transactional_id=prefix + REPLAY_ID,
-            transaction_timeout_ms=_TRANSACTION_SECONDS * 1000,
-            max_block_ms=_DELIVERY_SECONDS * 1000,
+            transaction_timeout_ms=TRANSACTION_SECONDS * 1000,
+            max_block_ms=DELIVERY_SECONDS * 1000,
             max_request_size=MAX_REQUEST_BYTES,
             linger_ms=5,
         )
@@ -214,11 +214,11 @@ class _Session:
             for record, letter in letters:
                 sent.append(self._send(sent_back(letter), letter.partition))
                 sent.append(self._send(replay_marker(record), record.partition))
-            self._producer.flush(timeout=_DELIVERY_SECONDS)
+            self._producer.flush(timeout=DELIVERY_SECONDS)
         except KafkaError as error:
             raise _cause(sent) or error from error
         for confirmation in sent:
-            confirmation.get(timeout=_DELIVERY_SECONDS)
+            confirmation.get(timeout=DELIVERY_SECONDS)
         self._producer.commit_transaction()
 
     def _send(self, message: Outbound, partition: int) -> Any:

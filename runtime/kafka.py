@@ -18,6 +18,12 @@ from schemas.errors import ConfigurationError, RoomstreamError, TryAgain
 MAX_REQUEST_BYTES = 16 * 1024 * 1024
 """The most that our producers send at once: what is too large is the topic's decision, not theirs."""
 
+TRANSACTION_SECONDS = 10
+"""After so long the brokers take a transaction's producer for dead, and abort what it has begun."""
+
+DELIVERY_SECONDS = 8
+"""What a client waits for the brokers; less than a transaction, which else would seem taken over."""
+
 _CLOSE_SECONDS = 2
 
 

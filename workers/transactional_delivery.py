@@ -33,7 +33,9 @@ from runtime.dead_letters import fitting
 from runtime.denials import denied_code
 from runtime.health import Health
 from runtime.kafka import (
+    DELIVERY_SECONDS,
     MAX_REQUEST_BYTES,
+    TRANSACTION_SECONDS,
     close_producer,
     kafka_arguments,
     require_transactions,
@@ -55,8 +57,6 @@ from workers.window_producer import WindowProducer
 _log = structlog.get_logger(__name__)
 
 _POLL_SECONDS = 0.2
-_DELIVERY_SECONDS = 8  # less than a transaction, which else would seem taken over
-_TRANSACTION_SECONDS = 10
 _CLOSE_SECONDS = 2
 # Most windows fit: each send after a full batch would wake the sender's thread. Not over the limit of any
 # topic that takes our messages, since kafka-python loses track of a batch that it has to split.
@@ -208,7 +208,7 @@ class TransactionalDelivery:
         return Fenced(
             f"Fenced: another worker runs in slot {self.settings.slot!r} of group "
             f"{self.settings.consumer_group(self.prefix)}, or this one or its brokers took longer than "
-            f"{_TRANSACTION_SECONDS} s for a transaction ({error!r}). Nothing of its last window was "
+            f"{TRANSACTION_SECONDS} s for a transaction ({error!r}). Nothing of its last window was "
             "committed. Give every worker a slot of its own (WORKER_SLOT)."
         )
 
@@ -225,8 +225,8 @@ class _Session:
             **kafka_arguments(kafka),
             acks="all",
             transactional_id=identity,
-            transaction_timeout_ms=_TRANSACTION_SECONDS * 1000,
-            max_block_ms=_DELIVERY_SECONDS * 1000,
+            transaction_timeout_ms=TRANSACTION_SECONDS * 1000,
+            max_block_ms=DELIVERY_SECONDS * 1000,
             max_request_size=MAX_REQUEST_BYTES,
             batch_size=_BATCH_BYTES,
             metrics_enabled=False,
@@ -291,12 +291,25 @@ class _Session:
         if membership.generation_id < 0:
             return
         for place in self._consumer.assignment():
-            offset = self._consumer.committed(place, timeout_ms=_DELIVERY_SECONDS * 1000)
+            offset = self._committed(place)
             if offset is None:
                 self._consumer.seek_to_beginning(place)
             else:
                 self._consumer.seek(place, offset)
         self._positions_of = membership.member_id, membership.generation_id
+
+    def _committed(self, place: TopicPartition) -> int | None:
+        try:
+            committed: int | None = self._consumer.committed(
+                place, timeout_ms=DELIVERY_SECONDS * 1000
+            )
+        except KafkaTimeoutError as error:
+            raise KafkaTimeoutError(
+                f"The brokers have not told within {DELIVERY_SECONDS} s where to go on in partition "
+                f"{place.partition}: the group's coordinator is away, or a transaction that began there "
+                "has not ended. If it stays so, kafka-transactions.sh find-hanging names it"
+            ) from error
+        return committed
 
     def rest(self) -> None:
         """Take nothing, but remain in the group: poll with every partition paused."""
@@ -337,7 +350,7 @@ class _Session:
         producer = self._producer
         producer.begin_transaction()
         sent = producer.send_all(messages)
-        producer.flush(timeout=_DELIVERY_SECONDS)
+        producer.flush(timeout=DELIVERY_SECONDS)
         failed = [
             (message, confirmation.exception)
             for message, confirmation in zip(messages, sent, strict=True)

@@ -40,14 +40,14 @@ def test_a_failed_session_leaves_nothing_behind(
     """Cut off for longer than a delivery may take: both clients end, and the next session answers."""
     ours = stage(one_node, "exactly-once")
     proxy, health, stop = one_node.nodes[0].proxy, Health("partitions"), threading.Event()
-    patience, windows = transactional_delivery._DELIVERY_SECONDS, 0
+    patience, windows = transactional_delivery.DELIVERY_SECONDS, 0
     topic = Topic.LISTINGS.named(ours.prefix)
 
     def answer(records: Sequence[Record]) -> Window:
         nonlocal windows
         windows += 1
         if windows == 2:
-            monkeypatch.setattr(transactional_delivery, "_DELIVERY_SECONDS", 1)
+            monkeypatch.setattr(transactional_delivery, "DELIVERY_SECONDS", 1)
             proxy.harms.append(CUT)
         name = Topic.CLASSIFIED.named(ours.prefix)
         messages = [Outbound(name, record.key, record.value, ()) for record in records]
@@ -70,14 +70,14 @@ def test_a_failed_session_leaves_nothing_behind(
     eventually(lambda: windows == 1, "the first is answered")
     send(ours.kafka, topic, listings(20))
     eventually(lambda: "new session" in str(health.report()), "the session fails")
-    monkeypatch.setattr(transactional_delivery, "_DELIVERY_SECONDS", patience)
+    monkeypatch.setattr(transactional_delivery, "DELIVERY_SECONDS", patience)
     proxy.harms.remove(CUT)
     read_until(ours.kafka, ours.prefix, Topic.CLASSIFIED, lambda found: len(found) >= 21)
     stop.set()
     running.join(20)
     delivery.watchdog.close()
 
-    assert patience < transactional_delivery._TRANSACTION_SECONDS
+    assert patience < transactional_delivery.TRANSACTION_SECONDS
     eventually(lambda: set(threading.enumerate()) <= before, "no thread is left", 10)
 
 
