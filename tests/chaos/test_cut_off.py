@@ -12,6 +12,7 @@ from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread
 from faust.types import TP
 
 from runtime.health import Health
+from runtime.kafka import DELIVERY_SECONDS, TRANSACTION_SECONDS
 from runtime.records import Outbound, Record
 from runtime.watchdog import Watchdog
 from schemas.errors import ExitCode, TryAgain
@@ -40,7 +41,7 @@ def test_a_failed_session_leaves_nothing_behind(
     """Cut off for longer than a delivery may take: both clients end, and the next session answers."""
     ours = stage(one_node, "exactly-once")
     proxy, health, stop = one_node.nodes[0].proxy, Health("partitions"), threading.Event()
-    patience, windows = transactional_delivery.DELIVERY_SECONDS, 0
+    windows = 0
     topic = Topic.LISTINGS.named(ours.prefix)
 
     def answer(records: Sequence[Record]) -> Window:
@@ -70,14 +71,14 @@ def test_a_failed_session_leaves_nothing_behind(
     eventually(lambda: windows == 1, "the first is answered")
     send(ours.kafka, topic, listings(20))
     eventually(lambda: "new session" in str(health.report()), "the session fails")
-    monkeypatch.setattr(transactional_delivery, "DELIVERY_SECONDS", patience)
+    monkeypatch.setattr(transactional_delivery, "DELIVERY_SECONDS", DELIVERY_SECONDS)
     proxy.harms.remove(CUT)
     read_until(ours.kafka, ours.prefix, Topic.CLASSIFIED, lambda found: len(found) >= 21)
     stop.set()
     running.join(20)
     delivery.watchdog.close()
 
-    assert patience < transactional_delivery.TRANSACTION_SECONDS
+    assert DELIVERY_SECONDS < TRANSACTION_SECONDS
     eventually(lambda: set(threading.enumerate()) <= before, "no thread is left", 10)
 
 
