@@ -113,7 +113,7 @@ class FaustDelivery:
         finally:
             self._brokers.close()
             self._progress.close()
-            await self._drain(_STOP_SECONDS if stop.is_set() else _FAILED_STOP_SECONDS)
+            await self._drain(failed=self._app.crashed or not stop.is_set())
 
     async def _start(self) -> None:
         try:
@@ -150,12 +150,15 @@ class FaustDelivery:
                     self._partitions.observe(self._brokers.fault), _OBSERVE_SECONDS
                 )
 
-    async def _drain(self, stop_seconds: float) -> None:
+    async def _drain(self, failed: bool) -> None:
         started = time.perf_counter()
         self._draining = True
         self.health.set("partitions", False, "draining")
-        async with self._in_flight:
-            pass  # the window in flight is delivered and committed
+        # The window in flight is delivered and committed, unless Faust has crashed under it.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_FAILED_STOP_SECONDS if failed else None), self._in_flight:
+                pass
+        stop_seconds = _FAILED_STOP_SECONDS if failed else _STOP_SECONDS
         try:
             await asyncio.wait_for(self._app.stop(), stop_seconds)
         except TimeoutError:

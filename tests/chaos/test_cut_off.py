@@ -8,9 +8,11 @@ from collections.abc import Sequence
 from contextlib import closing
 
 import pytest
+from aiokafka.errors import GroupAuthorizationFailedError
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread
 from faust.types import TP
 
+from runtime.denials import denied_code
 from runtime.health import Health
 from runtime.kafka import DELIVERY_SECONDS, TRANSACTION_SECONDS
 from runtime.records import Outbound, Record
@@ -26,6 +28,7 @@ from tests.processes import eventually, within
 from tests.workers.listings import listings
 from workers import progress, transactional_delivery
 from workers.faust_delivery import FaustDelivery
+from workers.faust_transport import WorkerConsumer
 from workers.metrics import WorkerMetrics
 from workers.outcomes import Outcome, Window
 from workers.progress import Progress
@@ -91,6 +94,37 @@ def _paused(session: transactional_delivery._Session, *_: object) -> list[Record
     session._consumer.pause(*session._consumer.assignment())
     session._consumer.poll(timeout_ms=100)
     return []
+
+
+async def _refused(consumer: WorkerConsumer) -> bool:
+    await consumer.app.crash(GroupAuthorizationFailedError("roomstream-workers"))
+    await asyncio.Event().wait()  # whoever would answer has ended
+    return False
+
+
+def test_a_commit_that_faust_dies_of_is_told_soon(
+    one_node: Cluster, stage: MakeStage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The window in flight is not waited for: its commit never returns."""
+    monkeypatch.setattr(WorkerConsumer, "commit", _refused)
+    ours = stage(one_node, "at-least-once")
+    send(ours.kafka, Topic.LISTINGS.named(ours.prefix), listings(4))
+    with closing(Watchdog(60)) as watchdog:
+        delivery = FaustDelivery(
+            ours.kafka,
+            ours.prefix,
+            WorkerSettings(session_timeout_seconds=6),
+            lambda records: Window("r", [Outcome(record, "skipped", ()) for record in records]),
+            WorkerMetrics(),
+            Health("partitions"),
+            watchdog,
+        )
+        began = time.monotonic()
+        with pytest.raises(TryAgain, match="GroupAuthorizationFailedError") as told:
+            delivery.run(threading.Event())
+
+    assert denied_code(told.value) == GroupAuthorizationFailedError.errno
+    assert time.monotonic() - began < 40
 
 
 @pytest.mark.parametrize("engine", [FaustDelivery, TransactionalDelivery])
