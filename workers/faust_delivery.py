@@ -154,7 +154,8 @@ class FaustDelivery:
         started = time.perf_counter()
         self._draining = True
         self.health.set("partitions", False, "draining")
-        # The window in flight is delivered and committed, unless Faust has crashed under it.
+        # The window in flight is delivered and committed; after a failure that may never be, as when
+        # Faust has crashed under it.
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_FAILED_STOP_SECONDS if failed else None), self._in_flight:
                 pass

@@ -96,10 +96,9 @@ def _paused(session: transactional_delivery._Session, *_: object) -> list[Record
     return []
 
 
-async def _refused(consumer: WorkerConsumer) -> bool:
+async def _refused(consumer: WorkerConsumer) -> None:
     await consumer.app.crash(GroupAuthorizationFailedError("roomstream-workers"))
     await asyncio.Event().wait()  # whoever would answer has ended
-    return False
 
 
 def test_a_commit_that_faust_dies_of_is_told_soon(
