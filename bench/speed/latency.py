@@ -2,8 +2,9 @@
 
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 
 import msgspec
@@ -133,17 +134,19 @@ def measure(size: Size, run: Run) -> Latency:
                 return AtLoad(share, beside, load.total - before, answered, percentiles(trips))
 
             loads = [at(share) for share in LOADS]
-            with _fine_tuning(model, run.texts[:_KEPT], Path(folder) / "fine-tuning"):
+            with _fine_tuning(
+                model, dict(islice(run.labels.items(), _KEPT)), Path(folder) / "fine-tuning"
+            ):
                 loads.append(at(BESIDE_FINE_TUNING, " beside fine-tuning"))
     return Latency(size.name, capacity, loads)
 
 
 @contextmanager
-def _fine_tuning(model: Model, texts: Sequence[str], path: Path) -> Iterator[None]:
+def _fine_tuning(model: Model, labels: Mapping[str, str], path: Path) -> Iterator[None]:
     """Let a trainer's process fine-tune this encoder for as long as the block lasts."""
     folder = JobFolder(path)
     job = Job(name="beside", why="a benchmark", counts=[1] * 4, steps=10**6, seed=0, threads=1)
-    folder.begin(job, kept_listings(loaded(model.imported), texts), model.imported.parts[WEIGHTS])
+    folder.begin(job, kept_listings(loaded(model.imported), labels), model.imported.parts[WEIGHTS])
     process = Process(folder, TrainerMetrics(), "ERROR")
     process.tend(float("inf"))
     give_up_at = time.monotonic() + _PATIENCE_SECONDS

@@ -1,6 +1,6 @@
 """What the benchmark is made of: parts that measure, and what each measurement shows."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -20,7 +20,7 @@ class Run:
 
     Attributes:
         sizes: Models.
-        texts: Titles, each once.
+        labels: The label of each title.
         rounds: How often ways are measured side by side.
         seconds: How long a load lasts.
         releases: How many are taken up under load.
@@ -30,13 +30,18 @@ class Run:
     """
 
     sizes: Sequence[Size]
-    texts: Sequence[str]
+    labels: Mapping[str, str]
     rounds: int
     seconds: float
     releases: int
     tick: Tick
     data: Path
     servers: str = ""
+
+    @property
+    def texts(self) -> list[str]:
+        """Titles, each once."""
+        return list(self.labels)
 
 
 class Aim(msgspec.Struct, frozen=True, kw_only=True):

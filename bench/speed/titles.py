@@ -11,16 +11,20 @@ from schemas.codec import listing_text
 CITIES = ("nyc", "madrid", "mexico_city", "dublin")
 
 
-def titles(data: Path, count: int) -> list[str]:
+def titles(data: Path, count: int) -> dict[str, str]:
     """
-    Different titles in English and Spanish, in random order, always the same.
+    Different titles in English and Spanish with their labels, in random order, always the same.
 
     Args:
         data: A folder of listings; where it is not there, titles are generated.
         count: How many.
     """
-    found = list(dict.fromkeys(row.text for row in rows(data, 3 * count)))
-    return random.Random(0).sample(found, min(count, len(found)))  # noqa: S311 - no secret
+    found: dict[str, str] = {}
+    for row in rows(data, 3 * count):
+        if row.label:
+            found.setdefault(row.text, row.label)
+    chance = random.Random(0)  # noqa: S311 - no secret
+    return dict(chance.sample(list(found.items()), min(count, len(found))))
 
 
 def rows(data: Path, count: int) -> Iterator[Row]:

@@ -99,7 +99,8 @@ def test_all_ways_give_the_same_answers(tmp_path: Path) -> None:
 
 def test_a_run_becomes_a_page_with_a_picture(tmp_path: Path) -> None:
     """Every way has its row, and the same figures give the same files."""
-    run = Run([TINY], TEXTS * 40, 2, 1, 1, lambda _: None, tmp_path / "nowhere")
+    labels = {f"{text} {number}": "Private room" for number in range(40) for text in TEXTS}
+    run = Run([TINY], labels, 2, 1, 1, lambda _: None, tmp_path / "nowhere")
     (measured,) = serving.PART.measure(run)
     assert isinstance(measured, Serving)
     found = {"serving": Section.of({"cores": 2}, [measured])}
