@@ -10,7 +10,7 @@ How fast roomstream is, beside what people use today and beside what this machin
 
 import argparse
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -23,8 +23,8 @@ from bench.machine import machine
 from bench.speed import latency, learning, scale, serving, shortcuts, start, swap, workers
 from bench.speed.check import compared
 from bench.speed.models import SIZES
-from bench.speed.parts import Aim, Run
-from bench.speed.report import Section, page, pictures, read, written
+from bench.speed.parts import Aim, Measured, Part, Run
+from bench.speed.report import About, Section, page, pictures, read, written
 from bench.speed.titles import titles
 from schemas.errors import ExitCode, RoomstreamError
 
@@ -76,21 +76,28 @@ def main() -> None:
         before = read(given.check, PARTS) if given.check else {}
         figures = given.docs / FIGURES if given.docs else None
         kept = read(figures, PARTS) if figures and figures.is_file() else {}
-        found = {} if given.measure_nothing else _measured(given)
+        if given.measure_nothing and given.docs:
+            _write(given.docs, kept)
+        found: dict[str, Section] = {}
+        for name, section in () if given.measure_nothing else _measured(given):
+            found[name] = section
+            if given.docs:
+                _write(given.docs, kept | found)
     except RoomstreamError as error:
         Console(stderr=True, soft_wrap=True).print(str(error), markup=False, highlight=False)
         sys.exit(error.exit_code)
-    if given.docs:
-        sections = kept | found
-        pictures(sections, (given.docs / FIGURES).parent)
-        (given.docs / FIGURES).write_bytes(written(sections))
-        (given.docs / "performance.md").write_text(page(PARTS, sections))
     if given.report:
         given.report.write_bytes(written(found))
     console = Console(soft_wrap=True, highlight=False)
     console.print(page(PARTS, found), markup=False)
     if given.check:
         sys.exit(_checked(console, compared(_aims(found), _aims(before), given.tolerance), given))
+
+
+def _write(docs: Path, sections: Mapping[str, Section]) -> None:
+    pictures(sections, (docs / FIGURES).parent)
+    (docs / FIGURES).write_bytes(written(sections))
+    (docs / "performance.md").write_text(page(PARTS, sections))
 
 
 def _aims(sections: Mapping[str, Section]) -> list[Aim]:
@@ -117,10 +124,11 @@ def _checked(console: Console, lines: Sequence[tuple[str, bool]], given: argpars
     return ExitCode.DONE
 
 
-def _measured(given: argparse.Namespace) -> dict[str, Section]:
+def _measured(given: argparse.Namespace) -> Iterator[tuple[str, Section]]:
+    """What a part has found so far, after each of its models: an hour is not lost in its last minute."""
     chosen = [PARTS[name] for name in given.parts or PARTS]
     texts = titles(given.data, given.texts)
-    about = {
+    about: About = {
         "titles": f"{len(texts)} {'real' if given.data.is_dir() else 'generated'} ones",
         "rounds": given.rounds,
         **machine("onnxruntime", "torch", "transformers", "tokenizers"),
@@ -138,8 +146,17 @@ def _measured(given: argparse.Namespace) -> dict[str, Section]:
             given.data,
         )
         # Kafka takes a core's time even when it idles: parts that need none run without.
-        found = {part.name: part.measure(run) for part in chosen if not part.on_kafka}
         beside = [part for part in chosen if part.on_kafka]
+        for part in chosen:
+            if not part.on_kafka:
+                yield from _sections(part, run, about)
         with kafka_node(given.bootstrap_servers) if beside else nullcontext("") as servers:
-            found |= {part.name: part.measure(replace(run, servers=servers)) for part in beside}
-    return {name: Section.of(about, results) for name, results in found.items()}
+            for part in beside:
+                yield from _sections(part, replace(run, servers=servers), about)
+
+
+def _sections(part: Part, run: Run, about: About) -> Iterator[tuple[str, Section]]:
+    results: list[Measured] = []
+    for result in part.measure(run):
+        results.append(result)
+        yield part.name, Section.of(about, results)

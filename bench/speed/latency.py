@@ -173,6 +173,6 @@ process of the lowest priority, as a trainer starts it.
 PART = Part(
     "latency",
     _ABOUT,
-    lambda run: [measure(size, run) for size in run.sizes],
+    lambda run: (measure(size, run) for size in run.sizes),
     Latency,
 )

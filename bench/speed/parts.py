@@ -1,6 +1,6 @@
 """What the benchmark is made of: parts that measure, and what each measurement shows."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -94,14 +94,14 @@ class Part:
     Attributes:
         name: On the command line.
         about: What is measured and how, in Markdown.
-        measure: Does it.
+        measure: Does it, model by model.
         kind: Of what it finds.
         on_kafka: It needs one.
     """
 
     name: str
     about: str
-    measure: Callable[[Run], Sequence[Measured]]
+    measure: Callable[[Run], Iterable[Measured]]
     kind: type[Measured]
     on_kafka: bool = True
 

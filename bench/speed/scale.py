@@ -212,4 +212,4 @@ seen. The clusters have a core a worker, {BROKERS} brokers of {BROKER_CORES} cor
 They answer {_EVENTS:,} events, and catch up with 10 minutes while {_LOAD:.0%} of that rate arrives.
 """
 
-PART = Part("scale", _ABOUT, lambda run: [measure(size, run) for size in run.sizes], Scale)
+PART = Part("scale", _ABOUT, lambda run: (measure(size, run) for size in run.sizes), Scale)

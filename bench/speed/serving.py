@@ -263,7 +263,7 @@ what is remembered of repeated ones (`WORKER_RECENT_TEXTS`) shows nowhere here.
 PART = Part(
     "serving",
     _ABOUT,
-    lambda run: [measure(size, run) for size in run.sizes],
+    lambda run: (measure(size, run) for size in run.sizes),
     Serving,
     on_kafka=False,
 )

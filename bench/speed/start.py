@@ -140,6 +140,6 @@ same encoder and nothing else.
 PART = Part(
     "start",
     _ABOUT,
-    lambda run: [measure(size, run) for size in run.sizes],
+    lambda run: (measure(size, run) for size in run.sizes),
     Start,
 )

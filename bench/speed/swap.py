@@ -265,6 +265,6 @@ without releases take turns. A listing that is lost would end the run.
 PART = Part(
     "swap",
     _ABOUT,
-    lambda run: [measure(size, run) for size in run.sizes],
+    lambda run: (measure(size, run) for size in run.sizes),
     Swaps,
 )

@@ -202,6 +202,6 @@ calls the pipeline, in the code that people write (`bench/speed/naive_worker.py`
 PART = Part(
     "workers",
     _ABOUT,
-    lambda run: [measure(size, run) for size in run.sizes],
+    lambda run: (measure(size, run) for size in run.sizes),
     Workers,
 )
