@@ -72,7 +72,7 @@ class Classifier:
         Args:
             manifest: What the release promises.
             fetch: Reads a blob, such as `Store.get` or `BlobCache.get`.
-            encoders: Encoders that are in memory already.
+            encoders: Encoders and tokenizers that are in memory already.
             threads: Threads of one inference.
 
         Raises:
@@ -85,11 +85,11 @@ class Classifier:
             check_digest(f"Blob {blob.digest[:12]}… of {manifest.release}", data, blob.digest)
             return data
 
-        parts = manifest.blobs
+        parts, encoders = manifest.blobs, encoders or Encoders()
         classifier = cls(
             manifest,
-            Tokenizer(checked(parts[TOKENIZER]), manifest.max_length),
-            (encoders or Encoders()).get(parts[ENCODER], checked, threads),
+            encoders.tokenizer(parts[TOKENIZER], checked, manifest.max_length),
+            encoders.get(parts[ENCODER], checked, threads),
             Head(checked(parts[HEAD]), threads),
         )
         classifier._check_widths()
@@ -112,7 +112,9 @@ class Classifier:
         Raises:
             InferenceError: A session rejected a batch, or an answer is not a finite number.
         """
-        encoded = self.encoder.of_tokens(tokens, self.tokenizer.pad_id)
+        return self._answered(tokens, self.encoder.of_tokens(tokens, self.tokenizer.pad_id))
+
+    def _answered(self, tokens: Sequence[Tokens], encoded: Encoded) -> Inference:
         logits, probabilities = self.head.of_tokens(encoded.features, tokens, self.tokenizer.pad_id)
         if not (np.isfinite(logits).all() and np.isfinite(probabilities).all()):
             raise InferenceError("The model's answer to a text is not a finite number.")
@@ -161,7 +163,9 @@ class Classifier:
     def _run_golden(self) -> None:
         golden = self.manifest.golden or [Golden("warm-up", [])]
         try:
-            inference = self.infer(self.tokenise([item.text for item in golden]))
+            tokens = self.tokenise([item.text for item in golden])
+            encoded = self.encoder.of_golden(tokens, self.tokenizer.pad_id)
+            inference = self._answered(tokens, encoded)
         except InferenceError as error:
             raise ReleaseRefused(
                 f"Release {self.manifest.release} cannot run here: {error}"

@@ -3,7 +3,7 @@
 from array import array
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import onnxruntime
@@ -14,10 +14,11 @@ from artefacts.errors import InferenceError, ReleaseRefused
 from artefacts.manifest import Blob
 from artefacts.onnx_guard import refuse_external_data
 from artefacts.recent_features import RecentFeatures
-from artefacts.tokenisation import Tokens
+from artefacts.tokenisation import Tokenizer, Tokens
 
 Ids = NDArray[np.int64]
 Floats = NDArray[np.float32]
+Part = TypeVar("Part")
 
 _TOKENS = {"input_ids": "tensor(int64)", "attention_mask": "tensor(int64)"}
 _FEATURES = {"features": "tensor(float)"}
@@ -119,6 +120,7 @@ class Encoder:
 
     def __init__(self, model: bytes, threads: int = 1, recent_texts: int = 0) -> None:
         self._recent = RecentFeatures(recent_texts)
+        self._golden: dict[tuple[tuple[int, ...], ...], Encoded] = {}
         self._graph = _Graph("encoder.onnx", model, _TOKENS, _FEATURES, threads)
         self.dimensions = self._graph.width
 
@@ -167,6 +169,18 @@ class Encoder:
             self._recent.remember(found)
             padded_tokens += input_ids.size
         return Encoded(features, len(texts) - len(new), sum(lengths), padded_tokens)
+
+    def of_golden(self, texts: Sequence[Tokens], pad_id: int = 0) -> Encoded:
+        """
+        Encode golden inputs. Releases that share this encoder share them: they are run once.
+
+        Raises:
+            InferenceError: The session rejected a batch.
+        """
+        key = tuple(tuple(text.ids) for text in texts)
+        if key not in self._golden:
+            self._golden = {key: self.of_tokens(texts, pad_id)}
+        return self._golden[key]
 
 
 def padded(rows: Sequence[Sequence[int]], pad_id: int = 0) -> tuple[Ids, Ids]:
@@ -231,7 +245,7 @@ class Head:
 
 class Encoders:
     """
-    The encoders in use by digest: a release that changes only its head loads no encoder again.
+    The encoders and tokenizers in use by digest: a release that changes only its head loads none again.
 
     Deleting an ONNX Runtime session returns only part of its memory, so sessions are reused.
 
@@ -244,6 +258,7 @@ class Encoders:
         self._capacity = capacity
         self._recent_texts = recent_texts
         self._by_digest: OrderedDict[tuple[str, int], Encoder] = OrderedDict()
+        self._tokenizers: OrderedDict[tuple[str, int], Tokenizer] = OrderedDict()
 
     def get(self, blob: Blob, fetch: Callable[[Blob], bytes], threads: int = 1) -> Encoder:
         """
@@ -252,10 +267,34 @@ class Encoders:
         Raises:
             ReleaseError: It cannot be fetched or loaded.
         """
-        key = (blob.digest, threads)
-        if key not in self._by_digest:
-            self._by_digest[key] = Encoder(fetch(blob), threads, self._recent_texts)
-        self._by_digest.move_to_end(key)
-        while len(self._by_digest) > self._capacity:
-            self._by_digest.popitem(last=False)
-        return self._by_digest[key]
+        return self._kept(
+            self._by_digest,
+            (blob.digest, threads),
+            lambda: Encoder(fetch(blob), threads, self._recent_texts),
+        )
+
+    def tokenizer(self, blob: Blob, fetch: Callable[[Blob], bytes], max_length: int) -> Tokenizer:
+        """
+        Take the tokenizer of this digest, loading it if it is new.
+
+        Raises:
+            ReleaseError: It cannot be fetched or loaded.
+        """
+        return self._kept(
+            self._tokenizers,
+            (blob.digest, max_length),
+            lambda: Tokenizer(fetch(blob), max_length),
+        )
+
+    def _kept(
+        self,
+        parts: OrderedDict[tuple[str, int], Part],
+        key: tuple[str, int],
+        load: Callable[[], Part],
+    ) -> Part:
+        if key not in parts:
+            parts[key] = load()
+        parts.move_to_end(key)
+        while len(parts) > self._capacity:
+            parts.popitem(last=False)
+        return parts[key]

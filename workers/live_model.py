@@ -1,6 +1,8 @@
 """The release that answers: follows the announcements and swaps between two windows."""
 
 import ctypes
+import os
+import sys
 import threading
 import time
 from pathlib import Path
@@ -26,6 +28,7 @@ from workers.settings import WorkerSettings
 _log = structlog.get_logger(__name__)
 
 _POLL_SECONDS = 0.25
+_NICENESS = 10  # a tenth of a core that others want too
 _BACK_OFF = BackOff(first_seconds=1.0, most_seconds=15.0)
 _REFUSALS = (ReleaseError, ConfigurationError)
 
@@ -132,6 +135,7 @@ class LiveModel:
 
     def _follow(self) -> None:
         pending: ReleaseAnnouncement | None = None
+        _give_way()
         try:
             while not self._closed.is_set():
                 for announcement in self._announcements.poll(_POLL_SECONDS):
@@ -210,6 +214,12 @@ class LiveModel:
         classifier = Classifier.load(manifest, fetch, self._encoders, self._threads)
         _give_back_memory()
         return classifier
+
+
+def _give_way() -> None:
+    """Let this thread have what the others leave of the processor: Linux has a niceness for each."""
+    if sys.platform == "linux":
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
 
 
 def _give_back_memory() -> None:
