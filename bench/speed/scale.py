@@ -189,7 +189,7 @@ def measure(size: Size, run: Run) -> Scale:
         for _ in range(run.rounds):
             run.tick(f"{size.name}: ONNX Runtime alone")
             for processes, found in rates.items():
-                found.append(alone(model.source, texts, processes))
+                found.append(alone(model.source, texts, processes).rate)
             for workers in HERE:
                 run.tick(f"{size.name}: {workers} workers")
                 stage = Stage.made(model, run.servers)

@@ -8,7 +8,7 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from statistics import median
 from threading import Barrier
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -31,6 +31,7 @@ UNSORTED = "ONNX Runtime, unsorted batches of 32"
 PIPELINE = "Hugging Face pipeline, batches of {}"
 LIMIT = "matrix products alone (the limit)"
 _TEXTS, _NAIVE_TEXTS = 512, 128
+_ALONE_SECONDS = 6
 _MATRIX = 1024
 
 
@@ -156,33 +157,48 @@ def measure(size: Size, run: Run) -> Serving:
     )
 
 
-def alone(source: str, texts: Sequence[str], processes: int) -> float:
+class Alone(NamedTuple):
+    """
+    How fast processes answer that have nothing else to do.
+
+    Attributes:
+        rate: Texts a second of all of them.
+        cpu_seconds: Of the processes for a text.
+    """
+
+    rate: float
+    cpu_seconds: float
+
+
+def alone(source: str, texts: Sequence[str], processes: int) -> Alone:
     """
     Measure ONNX Runtime alone, in processes at the same time.
 
     Args:
         source: The folder of a model.
-        texts: What each answers, 512 at most.
+        texts: What each answers, 512 at most, again and again for some seconds.
         processes: How many.
-
-    Returns:
-        Texts a second of all of them.
     """
     spawn = multiprocessing.get_context("spawn")
     with spawn.Manager() as manager, ProcessPoolExecutor(processes, mp_context=spawn) as pool:
         together = manager.Barrier(processes)
         runs = [pool.submit(_alone, source, texts, together) for _ in range(processes)]
-        return sum(run.result() for run in runs)
+        found = [run.result() for run in runs]
+    return Alone(
+        sum(each.rate for each in found), sum(each.cpu_seconds for each in found) / processes
+    )
 
 
-def _alone(source: str, texts: Sequence[str], together: Barrier) -> float:
+def _alone(source: str, texts: Sequence[str], together: Barrier) -> Alone:
     texts = texts[:_TEXTS]
     run = _ceiling(loaded(import_base(source)), texts)
     run()
     together.wait()
-    started = time.perf_counter()
-    run()
-    return len(texts) / (time.perf_counter() - started)
+    answered, started, cpu = 0, time.perf_counter(), time.process_time()
+    while (seconds := time.perf_counter() - started) < _ALONE_SECONDS:
+        run()
+        answered += len(texts)
+    return Alone(answered / seconds, (time.process_time() - cpu) / answered)
 
 
 def _pipeline(source: str) -> Callable[..., object]:

@@ -48,7 +48,8 @@ class Model:
     @classmethod
     def made(cls, size: Size, folder: Path) -> "Model":
         """Make one in a folder that is empty."""
-        return cls.of(import_base(str(saved(size, folder / "model"))), folder)
+        # Random weights doubt everything: each answer would ask for review too.
+        return cls.of(import_base(str(saved(size, folder / "model")), review_below=0), folder)
 
     @classmethod
     def of(cls, imported: Imported, folder: Path) -> "Model":

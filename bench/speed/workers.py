@@ -33,17 +33,34 @@ _APART_SECONDS = 0.05  # no window is answered sooner
 _SETTLE_SECONDS = 10  # a group that has met once more by then stays as it is
 
 
+class Pace(msgspec.Struct, frozen=True):
+    """
+    How fast processes answered.
+
+    Attributes:
+        rate: Results a second, without the first and the last ones.
+        own_seconds: Processor time of the processes for a result.
+        other_seconds: Processor time of everything else on this machine for a result.
+        together: Results that were written at once, on average: a window, where there is one process.
+    """
+
+    rate: float
+    own_seconds: float
+    other_seconds: float
+    together: float
+
+
 class Workers(msgspec.Struct, frozen=True):
     """
     What was measured with one model.
 
     Attributes:
         model: Its name.
-        rates: Results a second of all processes together, by way and round.
+        paces: By way and round.
     """
 
     model: str
-    rates: dict[str, list[float]]
+    paces: dict[str, list[Pace]]
 
     @property
     def title(self) -> str:
@@ -64,28 +81,41 @@ class Workers(msgspec.Struct, frozen=True):
         ]
 
     def table(self) -> str:
-        """Every way, in shares of ONNX Runtime alone."""
+        """Every way, in shares of ONNX Runtime alone, and where the processor's time goes."""
         head = (
-            self.model, "of ONNX Runtime alone", "exactly-once is so often as fast", "results/s",
+            self.model, "of ONNX Runtime alone", "of it, by the processes' own time",
+            "exactly-once is so often as fast", "results/s", "CPU ms a result: the processes",
+            "all else",
         )  # fmt: skip
         rows = [
             (
                 way,
                 spread(self._against(way, CEILING)),
+                spread(self._by_own_time(way)),
                 spread(self._against(TRANSACTIONAL, way)),
-                f"{median(rates):.0f}",
+                f"{median(self._rates(way)):.0f}",
+                f"{1000 * median(pace.own_seconds for pace in paces):.2f}",
+                f"{1000 * median(pace.other_seconds for pace in paces):.2f}",
             )
-            for way, rates in self.rates.items()
+            for way, paces in self.paces.items()
         ]
         return table(head, rows)
 
     def figure(self) -> Figure:
         """Every way as a bar."""
-        ratios = {way: self._against(way, CEILING) for way in self.rates}
+        ratios = {way: self._against(way, CEILING) for way in self.paces}
         return bars(f"{self.model}: speed, as a share of ONNX Runtime alone", ratios)
 
     def _against(self, way: str, other: str) -> Ratio:
-        return Ratio.of(self.rates[way], self.rates[other])
+        return Ratio.of(self._rates(way), self._rates(other))
+
+    def _rates(self, way: str) -> list[float]:
+        return [pace.rate for pace in self.paces[way]]
+
+    def _by_own_time(self, way: str) -> Ratio:
+        """As if brokers and reader had cores of their own."""
+        least, found = ([pace.own_seconds for pace in self.paces[each]] for each in (CEILING, way))
+        return Ratio.of(least, found)
 
 
 def measure(size: Size, run: Run) -> Workers:
@@ -95,58 +125,44 @@ def measure(size: Size, run: Run) -> Workers:
     Args:
         size: Of the model.
         run: Of its texts as many are answered as `enough` says, a title an event; of these the naive
-            workers answer an eighth.
+            workers answer a half or an eighth, which takes them as long.
     """
     servers = run.servers
     with tempfile.TemporaryDirectory(prefix="roomstream-bench-") as folder:
         model = Model.made(size, Path(folder))
         texts = enough(run, model)
-        few = texts[: len(texts) // 8]
 
-        def ours(delivery: str) -> float:
+        def ours(delivery: str) -> Pace:
             stage = Stage.made(model, servers)
-            return answered(stage, stage.workers(delivery, PROCESSES), texts).rate
+            return answered(stage, stage.workers(delivery, PROCESSES), texts)
 
-        def naive(batch: int) -> float:
+        def naive(batch: int, share: int) -> Pace:
             stage = Stage.made(model, servers)
-            return answered(stage, _naive(stage, model, batch), few).rate
+            return answered(stage, _naive(stage, model, batch), texts[: len(texts) // share])
 
-        ways: dict[str, Callable[[], float]] = {
-            CEILING: lambda: alone(model.source, texts, PROCESSES),
+        def ceiling() -> Pace:
+            found = alone(model.source, texts, PROCESSES)
+            return Pace(found.rate, found.cpu_seconds, 0.0, len(texts))
+
+        ways: dict[str, Callable[[], Pace]] = {
+            CEILING: ceiling,
             TRANSACTIONAL: lambda: ours("exactly-once"),
             FAUST: lambda: ours("at-least-once"),
-            NAIVE.format(32): lambda: naive(32),
-            NAIVE.format(1): lambda: naive(1),
+            NAIVE.format(32): lambda: naive(32, 2),
+            NAIVE.format(1): lambda: naive(1, 8),
         }
-        rates: dict[str, list[float]] = {name: [] for name in ways}
+        paces: dict[str, list[Pace]] = {name: [] for name in ways}
         for _ in range(run.rounds):
-            for way, rate in ways.items():
+            for way, pace in ways.items():
                 run.tick(f"{size.name}: {way}")
-                rates[way].append(rate())
-    return Workers(size.name, rates)
+                paces[way].append(pace())
+    return Workers(size.name, paces)
 
 
 def enough(run: Run, model: Model) -> Sequence[str]:
     """As many texts as ONNX Runtime alone answers in some seconds on all cores."""
-    rate = alone(model.source, run.texts, PROCESSES)
+    rate = alone(model.source, run.texts, PROCESSES).rate
     return run.texts[: max(_FEWEST, int(rate * ANSWERING_SECONDS))]
-
-
-class Pace(msgspec.Struct, frozen=True):
-    """
-    How fast processes answered.
-
-    Attributes:
-        rate: Results a second, without the first and the last ones.
-        own_seconds: Processor time of the processes for a result.
-        other_seconds: Processor time of everything else on this machine for a result.
-        together: Results that were written at once, on average: a window, where there is one process.
-    """
-
-    rate: float
-    own_seconds: float
-    other_seconds: float
-    together: float
 
 
 def answered(stage: Stage, commands: Sequence[Sequence[str]], texts: Sequence[str]) -> Pace:
@@ -195,8 +211,9 @@ def _naive(stage: Stage, model: Model, batch: int) -> list[list[str]]:
 
 _ABOUT = """\
 Events to results on a Kafka of one node on the same two cores: two processes of each worker, beside two
-processes of ONNX Runtime alone, which has no Kafka beside it. The naive worker is a Faust agent that
-calls the pipeline, in the code that people write (`bench/speed/naive_worker.py`).
+processes of ONNX Runtime alone, which has no Kafka beside it. *By the processes' own time* leaves out
+what brokers, reader and system take of these cores, as if they had others. The naive worker is a Faust
+agent that calls the pipeline, in the code that people write (`bench/speed/naive_worker.py`).
 """
 
 PART = Part(
