@@ -2,6 +2,7 @@
 
 import tempfile
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from statistics import median
 
@@ -11,11 +12,11 @@ from matplotlib.figure import Figure
 
 from artefacts.graphs import Encoder
 from artefacts.manifest import ENCODER
+from bench.speed.answering import Alone, Pace, answering
 from bench.speed.costs import GROUPS, GroupCosts, commit_seconds, group_costs
 from bench.speed.models import Size
 from bench.speed.parts import Aim, Part, Run, spread, table
 from bench.speed.rounds import Ratio
-from bench.speed.serving import alone
 from bench.speed.simulation import (
     Cluster,
     Costs,
@@ -26,7 +27,6 @@ from bench.speed.simulation import (
 )
 from bench.speed.stage import PARTITIONS, Model, Stage
 from bench.speed.swap import taught_head
-from bench.speed.workers import Pace, answered, enough
 from runtime.settings import KafkaSettings, load
 
 HERE = (1, 2, 4)
@@ -183,23 +183,31 @@ def measure(size: Size, run: Run) -> Scale:
     with tempfile.TemporaryDirectory(prefix="roomstream-bench-") as folder:
         model = Model.made(size, Path(folder))
         encoder = model.imported.parts[ENCODER]
-        texts = enough(run, model)
-        rates: dict[int, list[float]] = {1: [], 2: []}
+        alone: dict[int, list[float]] = {processes: [] for processes in (1, 2)}
         paces: dict[int, list[Pace]] = {workers: [] for workers in HERE}
-        for _ in range(run.rounds):
-            run.tick(f"{size.name}: ONNX Runtime alone")
-            for processes, found in rates.items():
-                found.append(alone(model.source, texts, processes).rate)
+        with ExitStack() as stack:
+            onnx = {
+                processes: stack.enter_context(Alone(model.source, run.texts, processes))
+                for processes in alone
+            }
+            groups = {}
             for workers in HERE:
-                run.tick(f"{size.name}: {workers} workers")
+                run.tick(f"{size.name}: {workers} workers begin")
                 stage = Stage.made(model, run.servers)
-                commands = stage.workers("exactly-once", workers)
-                paces[workers].append(answered(stage, commands, texts))
+                commands = stage.workers("exactly-once", workers, "--recent-texts", "0")
+                rate = 0.8 * onnx[min(workers, 2)].pace().rate
+                groups[workers] = stack.enter_context(answering(stage, commands, run.texts, rate))
+            for number in range(run.rounds):
+                run.tick(f"{size.name}: round {number + 1} of {run.rounds}")
+                for processes, found in alone.items():
+                    found.append(onnx[processes].pace().rate)
+                for workers, answerers in groups.items():
+                    paces[workers].append(answerers.pace())
         started = time.perf_counter()
         Encoder(encoder)
         load_seconds = time.perf_counter() - started
         head = taught_head(model, run.texts[:2048])
-    return Scale(size.name, rates, paces, group, commit, len(head), len(encoder), load_seconds)
+    return Scale(size.name, alone, paces, group, commit, len(head), len(encoder), load_seconds)
 
 
 _ABOUT = f"""\

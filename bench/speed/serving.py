@@ -1,14 +1,10 @@
 """Texts to labels: our classifier beside ONNX Runtime alone and beside what people use, on one core."""
 
-import multiprocessing
 import tempfile
-import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from statistics import median
-from threading import Barrier
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -30,8 +26,7 @@ OURS = "roomstream: tokenise, sort, infer, name"
 UNSORTED = "ONNX Runtime, unsorted batches of 32"
 PIPELINE = "Hugging Face pipeline, batches of {}"
 LIMIT = "matrix products alone (the limit)"
-_TEXTS, _NAIVE_TEXTS = 512, 128
-_ALONE_SECONDS = 6
+MOST_TEXTS, _NAIVE_TEXTS = 512, 128
 _MATRIX = 1024
 
 
@@ -63,7 +58,7 @@ class Serving(msgspec.Struct, frozen=True):
     def aims(self) -> list[Aim]:
         """Nearly as fast as ONNX Runtime alone."""
         what = f"classifier against ONNX Runtime alone on sorted batches, {self.model}"
-        return [Aim(what=what, aim=0.97, better="more", found=self.against_ceiling(OURS))]
+        return [Aim(what=what, aim=0.97, better="more", found=self.againstceiling(OURS))]
 
     def table(self) -> str:
         """Every way, in shares of ONNX Runtime alone."""
@@ -73,7 +68,7 @@ class Serving(msgspec.Struct, frozen=True):
         rows = [
             (
                 way,
-                spread(self.against_ceiling(way)),
+                spread(self.againstceiling(way)),
                 f"{self.share_of_limit(way):.2f}",
                 f"{median(timing.rates):.0f}",
                 f"{timing.cpu_milliseconds:.2f}",
@@ -92,13 +87,13 @@ class Serving(msgspec.Struct, frozen=True):
 
     def figure(self) -> Figure:
         """Every way as a bar."""
-        ratios = {way: self.against_ceiling(way) for way in self.timings}
+        ratios = {way: self.againstceiling(way) for way in self.timings}
         return bars(f"{self.model}: speed, as a share of ONNX Runtime alone", ratios)
 
     def _times(self, way: str) -> Ratio:
         return Ratio.of(self.timings[OURS].rates, self.timings[way].rates)
 
-    def against_ceiling(self, way: str) -> Ratio:
+    def againstceiling(self, way: str) -> Ratio:
         """How fast a way is, as a share of ONNX Runtime alone."""
         return Ratio.of(self.timings[way].rates, self.timings[CEILING].rates)
 
@@ -122,11 +117,11 @@ def measure(size: Size, run: Run) -> Serving:
     with tempfile.TemporaryDirectory(prefix="roomstream-bench-") as folder:
         source = saved(size, Path(folder))
         classifier, pipeline = loaded(import_base(str(source))), _pipeline(str(source))
-    texts = run.texts[:_TEXTS]
+    texts = run.texts[:MOST_TEXTS]
     lengths = [len(text.ids) for text in classifier.tokenise(texts)]
     naive = texts[:_NAIVE_TEXTS]
     ways = {
-        CEILING: Way(_ceiling(classifier, texts), len(texts)),
+        CEILING: Way(ceiling(classifier, texts), len(texts)),
         BOUND: Way(_bound(classifier, texts), len(texts)),
         OURS: Way(lambda: classifier.predict(texts), len(texts)),
         UNSORTED: Way(_unsorted(classifier, texts, 32), len(texts)),
@@ -157,57 +152,14 @@ def measure(size: Size, run: Run) -> Serving:
     )
 
 
-class Alone(NamedTuple):
-    """
-    How fast processes answer that have nothing else to do.
-
-    Attributes:
-        rate: Texts a second of all of them.
-        cpu_seconds: Of the processes for a text.
-    """
-
-    rate: float
-    cpu_seconds: float
-
-
-def alone(source: str, texts: Sequence[str], processes: int) -> Alone:
-    """
-    Measure ONNX Runtime alone, in processes at the same time.
-
-    Args:
-        source: The folder of a model.
-        texts: What each answers, 512 at most, again and again for some seconds.
-        processes: How many.
-    """
-    spawn = multiprocessing.get_context("spawn")
-    with spawn.Manager() as manager, ProcessPoolExecutor(processes, mp_context=spawn) as pool:
-        together = manager.Barrier(processes)
-        runs = [pool.submit(_alone, source, texts, together) for _ in range(processes)]
-        found = [run.result() for run in runs]
-    return Alone(
-        sum(each.rate for each in found), sum(each.cpu_seconds for each in found) / processes
-    )
-
-
-def _alone(source: str, texts: Sequence[str], together: Barrier) -> Alone:
-    texts = texts[:_TEXTS]
-    run = _ceiling(loaded(import_base(source)), texts)
-    run()
-    together.wait()
-    answered, started, cpu = 0, time.perf_counter(), time.process_time()
-    while (seconds := time.perf_counter() - started) < _ALONE_SECONDS:
-        run()
-        answered += len(texts)
-    return Alone(answered / seconds, (time.process_time() - cpu) / answered)
-
-
 def _pipeline(source: str) -> Callable[..., object]:
     made: Any = transformers.pipeline
     pipeline: Callable[..., object] = made("text-classification", source, device="cpu", top_k=None)
     return pipeline
 
 
-def _ceiling(classifier: Classifier, texts: Sequence[str]) -> Callable[[], None]:
+def ceiling(classifier: Classifier, texts: Sequence[str]) -> Callable[[], None]:
+    """What runs ONNX Runtime on texts that are tokenised, sorted and padded already."""
     ready = _sorted_inputs(classifier, texts)
 
     def run() -> None:

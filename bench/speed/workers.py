@@ -2,52 +2,26 @@
 
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Sequence
-from itertools import pairwise
 from pathlib import Path
 from statistics import median
 
 import msgspec
-import numpy as np
-import psutil
 from matplotlib.figure import Figure
 
+from bench.speed.answering import Alone, Pace, answering
 from bench.speed.models import SIZES, Size
-from bench.speed.parts import Aim, Part, Run, bars, spread, table
+from bench.speed.parts import Aim, Part, Run, bars, of_rounds, spread, table
 from bench.speed.rounds import Ratio
-from bench.speed.serving import CEILING, alone
-from bench.speed.stage import Model, Process, Stage
+from bench.speed.stage import Model, Stage
 from roomstream.ports import reserved_port
 from schemas.topics import Topic
 
+ALONE = "ONNX Runtime alone, sorted inputs ready"
 TRANSACTIONAL = "roomstream, exactly-once"
 FAUST = "roomstream, at-least-once (Faust)"
 NAIVE = "Faust and a Hugging Face pipeline, batches of {}"
 PROCESSES = 2
-ANSWERING_SECONDS = 12
-_FEWEST = 64
-_FIRST, _LAST = 0.2, 0.9
-_WARM_SHARE = 0.25  # windows have grown, and the brokers' code is compiled
-_APART_SECONDS = 0.05  # no window is answered sooner
-_SETTLE_SECONDS = 10  # a group that has met once more by then stays as it is
-
-
-class Pace(msgspec.Struct, frozen=True):
-    """
-    How fast processes answered.
-
-    Attributes:
-        rate: Results a second, without the first and the last ones.
-        own_seconds: Processor time of the processes for a result.
-        other_seconds: Processor time of everything else on this machine for a result.
-        together: Results that were written at once, on average: a window, where there is one process.
-    """
-
-    rate: float
-    own_seconds: float
-    other_seconds: float
-    together: float
 
 
 class Workers(msgspec.Struct, frozen=True):
@@ -57,10 +31,12 @@ class Workers(msgspec.Struct, frozen=True):
     Attributes:
         model: Its name.
         paces: By way and round.
+        alone: Of ONNX Runtime alone right before each of them.
     """
 
     model: str
     paces: dict[str, list[Pace]]
+    alone: dict[str, list[Pace]]
 
     @property
     def title(self) -> str:
@@ -71,13 +47,21 @@ class Workers(msgspec.Struct, frozen=True):
         """Near ONNX Runtime alone, and several times what people write."""
         share = 0.95 if self.model == SIZES["base"].name else 0.90
         against = {
-            f"worker, exactly-once, against ONNX Runtime alone, {self.model}": (share, CEILING),
-            f"worker against the naive worker, batch 1, {self.model}": (5.0, NAIVE.format(1)),
-            f"worker against the naive worker, batch 32, {self.model}": (2.5, NAIVE.format(32)),
+            "worker against the naive worker, batch 1": (5.0, NAIVE.format(1)),
+            "worker against the naive worker, batch 32": (2.5, NAIVE.format(32)),
         }
+        of_alone = Aim(
+            what=f"worker, exactly-once, against ONNX Runtime alone, {self.model}",
+            aim=share,
+            better="more",
+            found=of_rounds(self._shares(TRANSACTIONAL)),
+        )
         return [
-            Aim(what=what, aim=aim, better="more", found=self._against(TRANSACTIONAL, way))
-            for what, (aim, way) in against.items()
+            of_alone,
+            *(
+                Aim(what=f"{what}, {self.model}", aim=aim, better="more", found=self._against(way))
+                for what, (aim, way) in against.items()
+            ),
         ]
 
     def table(self) -> str:
@@ -87,35 +71,46 @@ class Workers(msgspec.Struct, frozen=True):
             "exactly-once is so often as fast", "results/s", "CPU ms a result: the processes",
             "all else",
         )  # fmt: skip
+        alone = [pace for paces in self.alone.values() for pace in paces]
+        one = spread(of_rounds([1.0]))
         rows = [
             (
                 way,
-                spread(self._against(way, CEILING)),
-                spread(self._by_own_time(way)),
-                spread(self._against(TRANSACTIONAL, way)),
-                f"{median(self._rates(way)):.0f}",
-                f"{1000 * median(pace.own_seconds for pace in paces):.2f}",
-                f"{1000 * median(pace.other_seconds for pace in paces):.2f}",
+                spread(of_rounds(self._shares(way))),
+                spread(of_rounds(self._shares_of_own_time(way))),
+                spread(self._against(way)),
+                *_cells(paces),
             )
             for way, paces in self.paces.items()
         ]
-        return table(head, rows)
+        return table(head, [(ALONE, one, one, "", *_cells(alone)), *rows])
 
     def figure(self) -> Figure:
         """Every way as a bar."""
-        ratios = {way: self._against(way, CEILING) for way in self.paces}
+        ratios = {way: of_rounds(self._shares(way)) for way in self.paces}
         return bars(f"{self.model}: speed, as a share of ONNX Runtime alone", ratios)
 
-    def _against(self, way: str, other: str) -> Ratio:
-        return Ratio.of(self._rates(way), self._rates(other))
+    def _shares(self, way: str) -> list[float]:
+        """Of the rate of ONNX Runtime alone right before, round by round."""
+        both = zip(self.paces[way], self.alone[way], strict=True)
+        return [pace.rate / alone.rate for pace, alone in both]
 
-    def _rates(self, way: str) -> list[float]:
-        return [pace.rate for pace in self.paces[way]]
+    def _shares_of_own_time(self, way: str) -> list[float]:
+        """The same as if brokers and reader had cores of their own."""
+        both = zip(self.paces[way], self.alone[way], strict=True)
+        return [alone.own_seconds / pace.own_seconds for pace, alone in both]
 
-    def _by_own_time(self, way: str) -> Ratio:
-        """As if brokers and reader had cores of their own."""
-        least, found = ([pace.own_seconds for pace in self.paces[each]] for each in (CEILING, way))
-        return Ratio.of(least, found)
+    def _against(self, way: str) -> Ratio:
+        """How often as fast exactly-once is, each as a share of ONNX Runtime alone."""
+        return Ratio.of(self._shares(TRANSACTIONAL), self._shares(way))
+
+
+def _cells(paces: Sequence[Pace]) -> tuple[str, ...]:
+    return (
+        f"{median(pace.rate for pace in paces):.0f}",
+        f"{1000 * median(pace.own_seconds for pace in paces):.2f}",
+        f"{1000 * median(pace.other_seconds for pace in paces):.2f}",
+    )
 
 
 def measure(size: Size, run: Run) -> Workers:
@@ -124,75 +119,40 @@ def measure(size: Size, run: Run) -> Workers:
 
     Args:
         size: Of the model.
-        run: Of its texts as many are answered as `enough` says, a title an event; of these the naive
-            workers answer a half or an eighth, which takes them as long.
+        run: Its texts come again and again, a title an event; workers remember none of them.
     """
-    servers = run.servers
+    paces: dict[str, list[Pace]] = {}
+    alone: dict[str, list[Pace]] = {}
     with tempfile.TemporaryDirectory(prefix="roomstream-bench-") as folder:
         model = Model.made(size, Path(folder))
-        texts = enough(run, model)
-
-        def ours(delivery: str) -> Pace:
-            stage = Stage.made(model, servers)
-            return answered(stage, stage.workers(delivery, PROCESSES), texts)
-
-        def naive(batch: int, share: int) -> Pace:
-            stage = Stage.made(model, servers)
-            return answered(stage, _naive(stage, model, batch), texts[: len(texts) // share])
-
-        def ceiling() -> Pace:
-            found = alone(model.source, texts, PROCESSES)
-            return Pace(found.rate, found.cpu_seconds, 0.0, len(texts))
-
-        ways: dict[str, Callable[[], Pace]] = {
-            CEILING: ceiling,
-            TRANSACTIONAL: lambda: ours("exactly-once"),
-            FAUST: lambda: ours("at-least-once"),
-            NAIVE.format(32): lambda: naive(32, 2),
-            NAIVE.format(1): lambda: naive(1, 8),
-        }
-        paces: dict[str, list[Pace]] = {name: [] for name in ways}
-        for _ in range(run.rounds):
-            for way, pace in ways.items():
+        with Alone(model.source, run.texts, PROCESSES) as onnx:
+            limit = onnx.pace().rate
+            for way, (commands, share) in _ways(model).items():
                 run.tick(f"{size.name}: {way}")
-                paces[way].append(pace())
-    return Workers(size.name, paces)
+                stage = Stage.made(model, run.servers)
+                paces[way], alone[way] = [], []
+                with answering(stage, commands(stage), run.texts, share * limit) as workers:
+                    for _ in range(run.rounds):
+                        alone[way].append(onnx.pace())
+                        paces[way].append(workers.pace())
+    return Workers(size.name, paces, alone)
 
 
-def enough(run: Run, model: Model) -> Sequence[str]:
-    """As many texts as ONNX Runtime alone answers in some seconds on all cores."""
-    rate = alone(model.source, run.texts, PROCESSES).rate
-    return run.texts[: max(_FEWEST, int(rate * ANSWERING_SECONDS))]
+Commands = Callable[[Stage], list[list[str]]]
 
 
-def answered(stage: Stage, commands: Sequence[Sequence[str]], texts: Sequence[str]) -> Pace:
-    """Let processes answer texts, once all of them have their share of the partitions."""
-    warm = int(_WARM_SHARE * len(texts))
-    with stage.running(commands) as processes:
-        stage.send(texts[:warm])
-        stage.results(warm, processes)
-        time.sleep(_SETTLE_SECONDS)
-        stage.send(texts[warm:])
-        own, every = _own_seconds(processes), _every_second()
-        written = stage.results(len(texts), processes)[warm:]
-        own, every = _own_seconds(processes) - own, _every_second() - every
-    first, last = int(_FIRST * len(written)), int(_LAST * len(written))
-    # By a line through all of them: windows are written at once.
-    rate = float(np.polyfit(written[first:last], range(first, last), 1)[0])
-    windows = 1 + sum(later - sooner > _APART_SECONDS for sooner, later in pairwise(written))
-    count = len(written)
-    return Pace(rate, own / count, (every - own) / count, count / windows)
+def _ways(model: Model) -> dict[str, tuple[Commands, float]]:
+    """What runs, and about which share of the rate of ONNX Runtime alone to expect."""
 
+    def ours(delivery: str) -> Commands:
+        return lambda stage: stage.workers(delivery, PROCESSES, "--recent-texts", "0")
 
-def _own_seconds(processes: Sequence[Process]) -> float:
-    times = [psutil.Process(each.pid).cpu_times() for each in processes]
-    return sum(each.user + each.system for each in times)
-
-
-def _every_second() -> float:
-    """Processor time that this machine has spent on anything."""
-    times = psutil.cpu_times()
-    return float(times.user + times.nice + times.system + times.irq + times.softirq)
+    return {
+        TRANSACTIONAL: (ours("exactly-once"), 0.8),
+        FAUST: (ours("at-least-once"), 0.8),
+        NAIVE.format(32): (lambda stage: _naive(stage, model, 32), 0.35),
+        NAIVE.format(1): (lambda stage: _naive(stage, model, 1), 0.12),
+    }
 
 
 def _naive(stage: Stage, model: Model, batch: int) -> list[list[str]]:
@@ -210,10 +170,11 @@ def _naive(stage: Stage, model: Model, batch: int) -> list[list[str]]:
 
 
 _ABOUT = """\
-Events to results on a Kafka of one node on the same two cores: two processes of each worker, beside two
-processes of ONNX Runtime alone, which has no Kafka beside it. *By the processes' own time* leaves out
-what brokers, reader and system take of these cores, as if they had others. The naive worker is a Faust
-agent that calls the pipeline, in the code that people write (`bench/speed/naive_worker.py`).
+Events to results on a Kafka of one node on the same two cores: two processes of each worker, and two
+processes of ONNX Runtime alone, which answer without Kafka. Both are warm and take turns of some seconds;
+a share is of the turn right before. *By the processes' own time* leaves out what brokers, reader and
+system take of these cores, as if they had others. The naive worker is a Faust agent that calls the
+pipeline, in the code that people write (`bench/speed/naive_worker.py`).
 """
 
 PART = Part(

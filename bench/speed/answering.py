@@ -1,0 +1,187 @@
+"""Processes that answer on Kafka, and ONNX Runtime alone: both are warm, and wait for their turn."""
+
+import multiprocessing
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from itertools import cycle, islice, pairwise
+from types import TracebackType
+from typing import Any, Self
+
+import msgspec
+import numpy as np
+import psutil
+
+from bench.speed.models import loaded
+from bench.speed.serving import MOST_TEXTS, ceiling
+from bench.speed.stage import Process, Stage
+from roomstream.reading import TopicReader
+from schemas.errors import TryAgain
+from trainer.base_import import import_base
+
+ALONE_SECONDS = 3
+WARM_SECONDS, ANSWERING_SECONDS = 6, 8
+_FEWEST = 32
+_FIRST, _LAST = 0.2, 0.9
+_APART_SECONDS = 0.05  # no window is answered sooner
+_SETTLE_SECONDS = 10  # a group that has met once more by then stays as it is
+_PATIENCE_SECONDS = 180
+
+
+class Pace(msgspec.Struct, frozen=True):
+    """
+    How fast processes answered.
+
+    Attributes:
+        rate: Results a second, without the first and the last ones.
+        own_seconds: Processor time of the processes for a result.
+        other_seconds: Processor time of everything else on this machine for a result.
+        together: Results that were written at once, on average: a window, where there is one process.
+    """
+
+    rate: float
+    own_seconds: float
+    other_seconds: float = 0.0
+    together: float = 0.0
+
+
+class Alone:
+    """
+    ONNX Runtime in processes of one thread that have nothing else to do. A context manager.
+
+    Args:
+        source: The folder of a model.
+        texts: What each answers again and again.
+        processes: How many.
+    """
+
+    def __init__(self, source: str, texts: Sequence[str], processes: int) -> None:
+        spawn = multiprocessing.get_context("spawn")
+        self._processes = processes
+        self._pool = ProcessPoolExecutor(
+            processes, spawn, _begin, (source, list(texts[:MOST_TEXTS]), spawn.Barrier(processes))
+        )
+        self.pace()  # all have begun
+
+    def pace(self) -> Pace:
+        """Answer for some seconds, all at the same time."""
+        runs = [self._pool.submit(_answer) for _ in range(self._processes)]
+        found = [run.result() for run in runs]
+        seconds = sum(each.own_seconds for each in found) / len(found)
+        return Pace(sum(each.rate for each in found), seconds)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._pool.shutdown()
+
+
+_own: dict[str, Any] = {}  # of a process of `Alone`
+
+
+def _begin(source: str, texts: Sequence[str], together: Any) -> None:
+    _own["run"] = ceiling(loaded(import_base(source)), texts)
+    _own["texts"], _own["together"] = len(texts), together
+    _own["run"]()
+
+
+def _answer() -> Pace:
+    run: Callable[[], None] = _own["run"]
+    _own["together"].wait()  # so no process takes the part of another one
+    answered, started, cpu = 0, time.perf_counter(), time.process_time()
+    while (seconds := time.perf_counter() - started) < ALONE_SECONDS:
+        run()
+        answered += _own["texts"]
+    return Pace(answered / seconds, (time.process_time() - cpu) / answered)
+
+
+class Answering:
+    """
+    Workers that have their share of the partitions.
+
+    Args:
+        stage: Where they answer.
+        processes: They.
+        reader: Reads results there.
+        texts: What they are sent, again and again.
+    """
+
+    def __init__(
+        self, stage: Stage, processes: Sequence[Process], reader: TopicReader, texts: Sequence[str]
+    ) -> None:
+        self._stage = stage
+        self._processes = processes
+        self._reader = reader
+        self._texts = cycle(texts)
+        self._rate = 0.0
+
+    def warm(self, rate: float) -> None:
+        """Answer for some seconds, at about this rate, until windows have grown and code is compiled."""
+        self._answered(max(_FEWEST, int(WARM_SECONDS / 2 * rate)))
+        time.sleep(_SETTLE_SECONDS)
+        self._rate = self._answered(max(_FEWEST, int(WARM_SECONDS * rate))).rate
+
+    def pace(self) -> Pace:
+        """Answer for some seconds."""
+        pace = self._answered(max(_FEWEST, int(ANSWERING_SECONDS * self._rate)))
+        self._rate = pace.rate
+        return pace
+
+    def _answered(self, count: int) -> Pace:
+        self._stage.send(list(islice(self._texts, count)))
+        own, every, sent_at = self._own_seconds(), _every_second(), time.time()
+        written = self._written(count)
+        own, every = self._own_seconds() - own, _every_second() - every
+        first, last = int(_FIRST * count), int(_LAST * count)
+        # By a line through all of them: windows are written at once.
+        rate = float(np.polyfit(written[first:last], range(first, last), 1)[0])
+        windows = 1 + sum(later - sooner > _APART_SECONDS for sooner, later in pairwise(written))
+        later = max(1, sum(at > sent_at for at in written))
+        return Pace(rate, own / later, (every - own) / later, count / windows)
+
+    def _written(self, count: int) -> list[float]:
+        """Wait for so many results; when each was written, in seconds since 1970, in order."""
+        found: list[float] = []
+        give_up_at = time.monotonic() + _PATIENCE_SECONDS
+        while len(found) < count:
+            found += [record.timestamp_ms / 1000 for record in self._reader.poll(0.5)]
+            ended = sum(each.poll() is not None for each in self._processes)
+            if ended or time.monotonic() > give_up_at:
+                raise TryAgain(f"{len(found)} of {count} results came; {ended} workers have ended.")
+        return sorted(found)
+
+    def _own_seconds(self) -> float:
+        times = [psutil.Process(each.pid).cpu_times() for each in self._processes]
+        return sum(each.user + each.system for each in times)
+
+
+@contextmanager
+def answering(
+    stage: Stage, commands: Sequence[Sequence[str]], texts: Sequence[str], rate: float
+) -> Iterator[Answering]:
+    """
+    Run workers for as long as the block lasts.
+
+    Args:
+        stage: Where they answer.
+        commands: One for each.
+        texts: What they are sent, again and again.
+        rate: About how many results a second to expect of them.
+    """
+    with stage.running(commands) as processes, stage.results_reader() as reader:
+        workers = Answering(stage, processes, reader, texts)
+        workers.warm(rate)
+        yield workers
+
+
+def _every_second() -> float:
+    """Processor time that this machine has spent on anything."""
+    times = psutil.cpu_times()
+    return float(times.user + times.nice + times.system + times.irq + times.softirq)
