@@ -58,7 +58,7 @@ class Serving(msgspec.Struct, frozen=True):
     def aims(self) -> list[Aim]:
         """Nearly as fast as ONNX Runtime alone."""
         what = f"classifier against ONNX Runtime alone on sorted batches, {self.model}"
-        return [Aim(what=what, aim=0.97, better="more", found=self.againstceiling(OURS))]
+        return [Aim(what=what, aim=0.97, better="more", found=self.against_ceiling(OURS))]
 
     def table(self) -> str:
         """Every way, in shares of ONNX Runtime alone."""
@@ -68,7 +68,7 @@ class Serving(msgspec.Struct, frozen=True):
         rows = [
             (
                 way,
-                spread(self.againstceiling(way)),
+                spread(self.against_ceiling(way)),
                 f"{self.share_of_limit(way):.2f}",
                 f"{median(timing.rates):.0f}",
                 f"{timing.cpu_milliseconds:.2f}",
@@ -87,13 +87,13 @@ class Serving(msgspec.Struct, frozen=True):
 
     def figure(self) -> Figure:
         """Every way as a bar."""
-        ratios = {way: self.againstceiling(way) for way in self.timings}
+        ratios = {way: self.against_ceiling(way) for way in self.timings}
         return bars(f"{self.model}: speed, as a share of ONNX Runtime alone", ratios)
 
     def _times(self, way: str) -> Ratio:
         return Ratio.of(self.timings[OURS].rates, self.timings[way].rates)
 
-    def againstceiling(self, way: str) -> Ratio:
+    def against_ceiling(self, way: str) -> Ratio:
         """How fast a way is, as a share of ONNX Runtime alone."""
         return Ratio.of(self.timings[way].rates, self.timings[CEILING].rates)
 

@@ -23,6 +23,9 @@ WARM_UP_STEPS = 60
 CLIP = 1.0
 DARK_WEIGHT = 0.1
 EVALUATIONS = 10
+MEAN_EVERY_STEPS = 3
+"""The running mean takes every third step in: to go through all weights each time costs a tenth of it."""
+
 _POOL_BATCHES = 8
 
 
@@ -93,9 +96,10 @@ class Training:
         self._chances = half_balanced(listings.labels[self._rows], counts)
         self._model = Classifier(encoder, len(counts))
         horizon = max(1.0, steps / EVALUATIONS)
+        self._mean_every = max(1, min(MEAN_EVERY_STEPS, steps // (10 * EVALUATIONS)))
         self._mean = AveragedModel(
             self._model,
-            multi_avg_fn=get_ema_multi_avg_fn(1 - 1 / horizon),  # type: ignore[no-untyped-call]
+            multi_avg_fn=get_ema_multi_avg_fn((1 - 1 / horizon) ** self._mean_every),  # type: ignore[no-untyped-call]
         )
         self._optimizer = torch.optim.AdamW(
             [
@@ -126,8 +130,9 @@ class Training:
         """Learn a mini-batch, and evaluate where it is time."""
         torch.manual_seed(self._seed * 1_000_003 + self.step)
         self._losses.append(self._learn(self.drawn(self.step)))
-        self._mean.update_parameters(self._model)
         self.step += 1
+        if self.step % self._mean_every == 0:
+            self._mean.update_parameters(self._model)
         if self.step % math.ceil(self._steps / EVALUATIONS) == 0 or self.step == self._steps:
             self._evaluate()
 
