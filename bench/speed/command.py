@@ -29,7 +29,7 @@ from bench.speed.titles import titles
 from schemas.errors import ExitCode, RoomstreamError
 
 _MEASURED = serving, shortcuts, workers, latency, swap, learning, start, scale
-PARTS = {module.PART.name: module.PART for module in _MEASURED}
+PARTS = {part.name: part for part in (*(module.PART for module in _MEASURED), swap.SOAK)}
 FIGURES = Path("performance") / "figures.json"
 """Where `--docs` keeps them."""
 

@@ -85,10 +85,10 @@ class Workers(msgspec.Struct, frozen=True):
         ]
         most, reached = of_rounds(self._limits()), self._shares(TRANSACTIONAL)
         of_most = [share / limit for share, limit in zip(reached, self._limits(), strict=True)]
-        shown = table(head, [(ALONE, one, one, "", *_cells(alone)), *rows])
-        return f"{shown}\n\n" + (
-            f"Brokers, reader and system leave exactly-once {spread(most)} of these cores: more of ONNX "
-            f"Runtime alone cannot be reached beside them, and {spread(of_rounds(of_most))} of that is. "
+        return (
+            table(head, [(ALONE, one, one, "", *_cells(alone)), *rows])
+            + f"\n\nBrokers, reader and system leave exactly-once {spread(most)} of these cores: more of "
+            f"ONNX Runtime alone cannot be reached beside them, and {spread(of_rounds(of_most))} of it is. "
             "What is missing is decoding, tokenising, encoding and two Kafka clients in Python. Kafka on "
             "machines of its own moves the first figure, longer titles and larger models the second."
         )
