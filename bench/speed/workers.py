@@ -88,8 +88,8 @@ class Workers(msgspec.Struct, frozen=True):
         return (
             table(head, [(ALONE, one, one, "", *_cells(alone)), *rows])
             + f"\n\nBrokers, reader and system leave exactly-once {spread(most)} of these cores: more of "
-            f"ONNX Runtime alone cannot be reached beside them, and {spread(of_rounds(of_most))} of it is. "
-            "What is missing is decoding, tokenising, encoding and two Kafka clients in Python. Kafka on "
+            "ONNX Runtime alone cannot be reached beside them, and "
+            f"{spread(of_rounds(of_most))} of it is. What is missing is decoding, tokenising, encoding and two Kafka clients in Python. Kafka on "
             "machines of its own moves the first figure, longer titles and larger models the second."
         )
 
