@@ -89,8 +89,9 @@ class Workers(msgspec.Struct, frozen=True):
             table(head, [(ALONE, one, one, "", *_cells(alone)), *rows])
             + f"\n\nBrokers, reader and system leave exactly-once {spread(most)} of these cores: more of "
             "ONNX Runtime alone cannot be reached beside them, and "
-            f"{spread(of_rounds(of_most))} of it is. What is missing is decoding, tokenising, encoding and two Kafka clients in Python. Kafka on "
-            "machines of its own moves the first figure, longer titles and larger models the second."
+            f"{spread(of_rounds(of_most))} of it is. What is missing is decoding, tokenising, encoding "
+            "and two Kafka clients in Python. Kafka on machines of its own moves the first figure, "
+            "longer titles and larger models the second."
         )
 
     def figure(self) -> Figure:

@@ -114,6 +114,7 @@ def test_a_release_that_changes_only_its_head_keeps_the_encoder(store: Store) ->
     before, after = loads(store, Encoders(), [tiny_release(store), tiny_release(store, scale=20)])
 
     assert before.encoder is after.encoder
+    assert before.tokenizer is after.tokenizer
     assert before.head is not after.head
     (old,), (new,) = before.predict(["loft"]), after.predict(["loft"])
     assert old.confidence < new.confidence

@@ -238,6 +238,18 @@ def test_the_encoder_used_longest_ago_goes_first() -> None:
     assert shelf.fetched == [0, 1, 2, 1]
 
 
+def test_golden_inputs_are_run_once() -> None:
+    """The same features, without a run; other inputs are run, and so are these by another encoder."""
+    encoder, golden = Encoder(tiny_encoder()), [Tokens([2, 5, 3], truncated=False)]
+    first = encoder.of_golden(golden)
+
+    assert encoder.of_golden(golden) is first
+    assert (first.features == encoder.of_tokens(golden).features).all()
+    other = encoder.of_golden([Tokens([2, 6, 3], truncated=False)])
+    assert (other.features != first.features).any()
+    assert (Encoder(tiny_encoder(1)).of_golden(golden).features != first.features).any()
+
+
 def test_a_refused_encoder_is_not_kept() -> None:
     """A failed load is tried afresh, and takes no place."""
     shelf, encoders = Shelf(), Encoders(capacity=1)

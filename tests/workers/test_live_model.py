@@ -3,6 +3,7 @@
 import io
 import json
 import logging
+import os
 import sys
 import threading
 from collections.abc import Iterator
@@ -164,6 +165,17 @@ def test_a_newer_release_is_taken_up_beside_the_old_one(
     assert serving.reloads("loaded") == 1
     eventually(lambda: serving.shown() == {release}, "the metric names the newer one alone")
     assert release in str(serving.health.report())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has a niceness for each thread")
+def test_releases_are_loaded_in_the_time_that_is_left(serving: Serving) -> None:
+    """The thread that loads yields to those that answer."""
+    loading = next(each for each in threading.enumerate() if each.name == "live-model")
+    number = loading.native_id or 0
+    eventually(lambda: os.getpriority(os.PRIO_PROCESS, number) >= 10, "it yields")
+
+    assert os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) < 10
+    assert serving.reloads("initial") == 1
 
 
 def test_an_encoder_stays_in_memory_while_only_heads_change(
