@@ -12,6 +12,7 @@ from typing import Any, Self
 import msgspec
 import numpy as np
 import psutil
+from numpy.typing import NDArray
 
 from bench.speed.models import loaded
 from bench.speed.serving import MOST_TEXTS, ceiling
@@ -36,13 +37,15 @@ class Pace(msgspec.Struct, frozen=True):
     Attributes:
         rate: Results a second, without the first and the last ones.
         own_seconds: Processor time of the processes for a result.
-        other_seconds: Processor time of everything else on this machine for a result.
+        other_seconds: Processor time of brokers and system for a result.
+        here_seconds: The same of the process that sends and reads.
         together: Results that were written at once, on average: a window, where there is one process.
     """
 
     rate: float
     own_seconds: float
     other_seconds: float = 0.0
+    here_seconds: float = 0.0
     together: float = 0.0
 
 
@@ -135,16 +138,15 @@ class Answering:
         return pace
 
     def _answered(self, count: int) -> Pace:
+        before = self._seconds()
         self._stage.send(list(islice(self._texts, count)))
-        own, every, sent_at = self._own_seconds(), _every_second(), time.time()
         written = self._written(count)
-        own, every = self._own_seconds() - own, _every_second() - every
+        own, here, every = ((self._seconds() - before) / count).tolist()
         first, last = int(_FIRST * count), int(_LAST * count)
         # By a line through all of them: windows are written at once.
         rate = float(np.polyfit(written[first:last], range(first, last), 1)[0])
         windows = 1 + sum(later - sooner > _APART_SECONDS for sooner, later in pairwise(written))
-        later = max(1, sum(at > sent_at for at in written))
-        return Pace(rate, own / later, (every - own) / later, count / windows)
+        return Pace(rate, own, every - own - here, here, count / windows)
 
     def _written(self, count: int) -> list[float]:
         """Wait for so many results; when each was written, in seconds since 1970, in order."""
@@ -157,9 +159,13 @@ class Answering:
                 raise TryAgain(f"{len(found)} of {count} results came; {ended} workers have ended.")
         return sorted(found)
 
-    def _own_seconds(self) -> float:
+    def _seconds(self) -> NDArray[np.float64]:
+        """Processor time of the workers, of this process, and of everything on this machine."""
         times = [psutil.Process(each.pid).cpu_times() for each in self._processes]
-        return sum(each.user + each.system for each in times)
+        own = sum(each.user + each.system for each in times)
+        every = psutil.cpu_times()
+        taken = every.user + every.nice + every.system + every.irq + every.softirq
+        return np.array([own, time.process_time(), taken])
 
 
 @contextmanager
@@ -179,9 +185,3 @@ def answering(
         workers = Answering(stage, processes, reader, texts)
         workers.warm(rate)
         yield workers
-
-
-def _every_second() -> float:
-    """Processor time that this machine has spent on anything."""
-    times = psutil.cpu_times()
-    return float(times.user + times.nice + times.system + times.irq + times.softirq)

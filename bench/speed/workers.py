@@ -69,7 +69,7 @@ class Workers(msgspec.Struct, frozen=True):
         head = (
             self.model, "of ONNX Runtime alone", "of it, by the processes' own time",
             "exactly-once is so often as fast", "results/s", "CPU ms a result: the processes",
-            "all else",
+            "brokers and system", "sending and reading",
         )  # fmt: skip
         alone = [pace for paces in self.alone.values() for pace in paces]
         one = spread(of_rounds([1.0]))
@@ -87,8 +87,8 @@ class Workers(msgspec.Struct, frozen=True):
         of_most = [share / limit for share, limit in zip(reached, self._limits(), strict=True)]
         return (
             table(head, [(ALONE, one, one, "", *_cells(alone)), *rows])
-            + f"\n\nBrokers, reader and system leave exactly-once {spread(most)} of these cores: more of "
-            "ONNX Runtime alone cannot be reached beside them, and "
+            + f"\n\nBrokers, system, sender and reader leave exactly-once {spread(most)} of these "
+            "cores: more of ONNX Runtime alone cannot be reached beside them, and "
             f"{spread(of_rounds(of_most))} of it is. What is missing is decoding, tokenising, encoding "
             "and two Kafka clients in Python. Kafka on machines of its own moves the first figure, "
             "longer titles and larger models the second."
@@ -113,7 +113,8 @@ class Workers(msgspec.Struct, frozen=True):
         """What could be reached without any work of ours but inference, round by round."""
         both = zip(self.paces[TRANSACTIONAL], self.alone[TRANSACTIONAL], strict=True)
         return [
-            alone.own_seconds / (alone.own_seconds + pace.other_seconds) for pace, alone in both
+            alone.own_seconds / (alone.own_seconds + pace.other_seconds + pace.here_seconds)
+            for pace, alone in both
         ]
 
     def _against(self, way: str) -> Ratio:
@@ -126,6 +127,7 @@ def _cells(paces: Sequence[Pace]) -> tuple[str, ...]:
         f"{median(pace.rate for pace in paces):.0f}",
         f"{1000 * median(pace.own_seconds for pace in paces):.2f}",
         f"{1000 * median(pace.other_seconds for pace in paces):.2f}",
+        f"{1000 * median(pace.here_seconds for pace in paces):.2f}",
     )
 
 
@@ -188,8 +190,8 @@ def _naive(stage: Stage, model: Model, batch: int) -> list[list[str]]:
 _ABOUT = """\
 Events to results on a Kafka of one node on the same two cores: two processes of each worker, and two
 processes of ONNX Runtime alone, which answer without Kafka. Both are warm and take turns of some seconds;
-a share is of the turn right before. *By the processes' own time* leaves out what brokers, reader and
-system take of these cores, as if they had others. The naive worker is a Faust agent that calls the
+a share is of the turn right before. *By the processes' own time* leaves out what brokers, system, sender
+and reader take of these cores, as if they had others. The naive worker is a Faust agent that calls the
 pipeline, in the code that people write (`bench/speed/naive_worker.py`).
 """
 
