@@ -47,6 +47,7 @@ _LABELS_A_SECOND = 10
 _LISTINGS_A_SECOND = 20
 _STEPS = 3  # in turns, so that what slows the machine down slows both ways
 _TURNS = 4  # of each round
+_PREPARED = 400  # mini-batches: as many as there are turns, so that both learn the same ones
 _FAR = 10_000
 _TEXTS = 1_024
 _PATIENCE_SECONDS = 300
@@ -286,10 +287,10 @@ def _fine_tuning(model: Model, listings: Listings) -> Callable[[], None]:
 
 
 def _bare_loop(model: Model, listings: Listings) -> Callable[[], None]:
-    """What one writes oneself: AdamW on cross-entropy, with clipping, on mini-batches made before."""
+    """What one writes oneself: AdamW on cross-entropy, with clipping, on ours made before."""
     drawn = _training(model, listings)
     batches = []
-    for step in range(drawn.step, drawn.step + _STEPS):
+    for step in range(drawn.step, drawn.step + _PREPARED):
         rows = drawn.drawn(step)
         ids, mask = padded([listings.tokens[row] for row in rows])
         labels = torch.from_numpy(listings.labels[rows])
@@ -299,9 +300,11 @@ def _bare_loop(model: Model, listings: Listings) -> Callable[[], None]:
     )
     optimizer = torch.optim.AdamW(classifier.parameters(), lr=1e-4, fused=True)
 
+    coming = cycle(batches)
+
     def run() -> None:
         classifier.train()
-        for ids, mask, labels in batches:
+        for ids, mask, labels in islice(coming, _STEPS):
             with training_precision():
                 features = classifier.encoder(ids, mask)
             loss = functional.cross_entropy(classifier.scores(features.float()), labels)
