@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import cycle, islice
 from pathlib import Path
-from statistics import median
 from threading import Lock, Thread
 from urllib.request import urlopen
 

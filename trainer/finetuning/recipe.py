@@ -24,7 +24,7 @@ CLIP = 1.0
 DARK_WEIGHT = 0.1
 EVALUATIONS = 10
 MEAN_EVERY_STEPS = 3
-"""The running mean takes every third step in: to go through all weights each time costs a tenth of it."""
+"""The running mean takes every third step in: to go through all weights costs a twelfth of a step."""
 
 _POOL_BATCHES = 8
 
