@@ -1,5 +1,6 @@
 """The release that answers: follows the announcements and swaps between two windows."""
 
+import contextlib
 import ctypes
 import os
 import sys
@@ -219,7 +220,10 @@ class LiveModel:
 def _give_way() -> None:
     """Let this thread have what the others leave of the processor: Linux has a niceness for each."""
     if sys.platform == "linux":
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
+        with contextlib.suppress(
+            OSError
+        ):  # a sandbox may refuse it: releases are taken up all the same
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
 
 
 def _give_back_memory() -> None:
