@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from itertools import cycle, islice, pairwise
-from types import TracebackType
 from typing import Any, Self
 
 import msgspec
@@ -16,9 +15,8 @@ from numpy.typing import NDArray
 
 from bench.speed.models import loaded
 from bench.speed.serving import MOST_TEXTS, ceiling
-from bench.speed.stage import Process, Stage
+from bench.speed.stage import Process, Stage, results_written
 from roomstream.reading import TopicReader
-from schemas.errors import TryAgain
 from trainer.base_import import import_base
 
 ALONE_SECONDS = 3
@@ -27,7 +25,6 @@ _FEWEST = 32
 _FIRST, _LAST = 0.2, 0.9
 _APART_SECONDS = 0.05  # no window is answered sooner
 _SETTLE_SECONDS = 10  # a group that has met once more by then stays as it is
-_PATIENCE_SECONDS = 180
 
 
 class Pace(msgspec.Struct, frozen=True):
@@ -77,12 +74,7 @@ class Alone:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._pool.shutdown()
 
 
@@ -140,24 +132,13 @@ class Answering:
     def _answered(self, count: int) -> Pace:
         before = self._seconds()
         self._stage.send(list(islice(self._texts, count)))
-        written = self._written(count)
+        written = results_written(self._reader, count, self._processes)
         own, here, every = ((self._seconds() - before) / count).tolist()
         first, last = int(_FIRST * count), int(_LAST * count)
         # By a line through all of them: windows are written at once.
         rate = float(np.polyfit(written[first:last], range(first, last), 1)[0])
         windows = 1 + sum(later - sooner > _APART_SECONDS for sooner, later in pairwise(written))
         return Pace(rate, own, every - own - here, here, count / windows)
-
-    def _written(self, count: int) -> list[float]:
-        """Wait for so many results; when each was written, in seconds since 1970, in order."""
-        found: list[float] = []
-        give_up_at = time.monotonic() + _PATIENCE_SECONDS
-        while len(found) < count:
-            found += [record.timestamp_ms / 1000 for record in self._reader.poll(0.5)]
-            ended = sum(each.poll() is not None for each in self._processes)
-            if ended or time.monotonic() > give_up_at:
-                raise TryAgain(f"{len(found)} of {count} results came; {ended} workers have ended.")
-        return sorted(found)
 
     def _seconds(self) -> NDArray[np.float64]:
         """Processor time of the workers, of this process, and of everything on this machine."""

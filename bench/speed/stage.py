@@ -177,17 +177,28 @@ class Stage:
         Raises:
             TryAgain: A process has ended, or they do not come.
         """
-        found: list[float] = []
-        give_up_at = time.monotonic() + _PATIENCE_SECONDS
         with self.results_reader() as reader:
-            while len(found) < count:
-                found += [record.timestamp_ms / 1000 for record in reader.poll(0.5)]
-                ended = sum(each.poll() is not None for each in processes)
-                if ended or time.monotonic() > give_up_at:
-                    raise TryAgain(
-                        f"{len(found)} of {count} results came; {ended} workers have ended."
-                    )
-        return sorted(found)
+            return results_written(reader, count, processes)
+
+
+def results_written(reader: TopicReader, count: int, processes: Sequence[Process]) -> list[float]:
+    """
+    Wait for the next so many results of processes.
+
+    Returns:
+        When each was written, in seconds since 1970, in order.
+
+    Raises:
+        TryAgain: A process has ended, or they do not come.
+    """
+    found: list[float] = []
+    give_up_at = time.monotonic() + _PATIENCE_SECONDS
+    while len(found) < count:
+        found += [record.timestamp_ms / 1000 for record in reader.poll(0.5)]
+        ended = sum(each.poll() is not None for each in processes)
+        if ended or time.monotonic() > give_up_at:
+            raise TryAgain(f"{len(found)} of {count} results came; {ended} workers have ended.")
+    return sorted(found)
 
 
 def _end(processes: Sequence[Process]) -> None:
