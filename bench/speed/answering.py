@@ -131,8 +131,8 @@ class Answering:
 
     def _answered(self, count: int) -> Pace:
         before = self._seconds()
-        self._stage.send(list(islice(self._texts, count)))
-        written = results_written(self._reader, count, self._processes)
+        listings = self._stage.send(list(islice(self._texts, count)))
+        written = results_written(self._reader, listings, self._processes)
         own, here, every = ((self._seconds() - before) / count).tolist()
         first, last = int(_FIRST * count), int(_LAST * count)
         # By a line through all of them: windows are written at once.
