@@ -20,9 +20,9 @@ from roomstream.reading import TopicReader
 from trainer.base_import import import_base
 
 ALONE_SECONDS = 3
-WARM_SECONDS, ANSWERING_SECONDS = 6, 8
+WARM_SECONDS, ANSWERING_SECONDS = 6, 20
 _FEWEST = 32
-_FIRST, _LAST = 0.2, 0.9
+_FIRST, _LAST = 0.1, 0.8
 _APART_SECONDS = 0.05  # no window is answered sooner
 _SETTLE_SECONDS = 10  # a group that has met once more by then stays as it is
 
