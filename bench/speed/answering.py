@@ -22,7 +22,7 @@ from trainer.base_import import import_base
 ALONE_SECONDS = 3
 WARM_SECONDS, ANSWERING_SECONDS = 6, 20
 _FEWEST = 32
-_FIRST, _LAST = 0.1, 0.8
+_FIRST, _LAST = 0.25, 0.85
 _APART_SECONDS = 0.05  # no window is answered sooner
 _SETTLE_SECONDS = 10  # a group that has met once more by then stays as it is
 
