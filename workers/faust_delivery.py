@@ -147,7 +147,8 @@ class FaustDelivery:
                 raise TryAgain("Faust stopped by itself. Start the worker again.")
             with contextlib.suppress(TimeoutError):  # positions wait for brokers: we do not
                 await asyncio.wait_for(
-                    self._partitions.observe(self._brokers.fault), _OBSERVE_SECONDS
+                    self._partitions.observe(self._brokers.fault, self._progress.ends()),
+                    _OBSERVE_SECONDS,
                 )
 
     async def _drain(self, failed: bool) -> None:

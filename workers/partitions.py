@@ -1,7 +1,7 @@
 """The partitions that a worker on Faust has now: readiness and lag."""
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from aiokafka.errors import IllegalStateError
@@ -33,8 +33,14 @@ class Partitions:
         self._next: dict[TP, int] = {}  # the first offset that is not answered
         self.waiting = 0
 
-    async def observe(self, fault: str) -> None:
-        """Look at what is assigned now; `fault` says why brokers are out of reach, if they are."""
+    async def observe(self, fault: str, ends: Mapping[int, int]) -> None:
+        """
+        Look at what is assigned now.
+
+        Args:
+            fault: Why brokers are out of reach, if they are.
+            ends: Where partitions end, as far as others know: what was fetched ahead tells an old end.
+        """
         consumer = self._app.consumer
         assigned: set[TP] = set(consumer.assignment())
         why = f"{len(assigned)} assigned" if assigned else "none assigned yet"
@@ -50,6 +56,7 @@ class Partitions:
                     self._next[place] = await consumer.position(place)
                 end = consumer.highwater(place)
                 if end is not None:
+                    end = max(end, ends.get(place.partition, 0))
                     lags[place.partition] = max(0, end - self._next[place])
         self._metrics.show_lags(lags)
         self.waiting = sum(lags.values())

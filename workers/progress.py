@@ -69,6 +69,10 @@ class Progress:
                 "every broker."
             )
 
+    def ends(self) -> dict[int, int]:
+        """Where the partitions ended when their leaders were last asked: some seconds ago."""
+        return self._ends
+
     def close(self) -> None:
         """Ask no more."""
         self._closed.set()

@@ -11,7 +11,7 @@ its dead self at once, and fences it if it is not dead.
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
@@ -180,7 +180,7 @@ class TransactionalDelivery:
             self._below_bytes = refused.most_bytes
             raise  # the window comes again, and what is as large is cut
         window.stage_seconds["deliver"] = time.perf_counter() - answered
-        waiting = sum(session.lags().values())
+        waiting = sum(session.lags(self._progress.ends()).values())
         self._size.measured(len(records), time.perf_counter() - started, waiting)
         self._events += len(records)
         self._lost = 0
@@ -188,7 +188,7 @@ class TransactionalDelivery:
 
     def _observe(self, session: "_Session") -> None:
         self._progress.check(session.positions(), self._breaker.is_open)
-        lags, fault = session.lags(), self._brokers.fault
+        lags, fault = session.lags(self._progress.ends()), self._brokers.fault
         self.metrics.show_lags(lags)
         why = f"{len(lags)} assigned" if lags else "none assigned yet"
         self.health.set("partitions", bool(lags) and not fault, fault or why)
@@ -377,12 +377,18 @@ class _Session:
             for place in self._consumer.assignment()
         }
 
-    def lags(self) -> dict[int, int]:
-        """How many records of each assigned partition are not answered."""
+    def lags(self, ends: Mapping[int, int]) -> dict[int, int]:
+        """
+        How many records of each assigned partition are not answered.
+
+        Args:
+            ends: Where partitions end, as far as others know: what was fetched ahead tells an old end.
+        """
         lags = {}
         for place in self._consumer.assignment():
-            end = self._consumer.highwater(place)
-            lags[place.partition] = max(0, end - self._consumer.position(place)) if end else 0
+            fetched = self._consumer.highwater(place)
+            end = max(fetched or 0, ends.get(place.partition, 0))
+            lags[place.partition] = max(0, end - self._consumer.position(place)) if fetched else 0
         return lags
 
     def close(self) -> None:

@@ -20,9 +20,9 @@ from roomstream.reading import TopicReader
 from trainer.base_import import import_base
 
 ALONE_SECONDS = 3
-WARM_SECONDS, ANSWERING_SECONDS = 6, 8
+WARM_SECONDS, ANSWERING_SECONDS = 6, 20
 _FEWEST = 32
-_FIRST, _LAST = 0.2, 0.9
+_FIRST, _LAST = 0.25, 0.85
 _APART_SECONDS = 0.05  # no window is answered sooner
 _SETTLE_SECONDS = 10  # a group that has met once more by then stays as it is
 
@@ -131,8 +131,8 @@ class Answering:
 
     def _answered(self, count: int) -> Pace:
         before = self._seconds()
-        self._stage.send(list(islice(self._texts, count)))
-        written = results_written(self._reader, count, self._processes)
+        listings = self._stage.send(list(islice(self._texts, count)))
+        written = results_written(self._reader, listings, self._processes)
         own, here, every = ((self._seconds() - before) / count).tolist()
         first, last = int(_FIRST * count), int(_LAST * count)
         # By a line through all of them: windows are written at once.

@@ -20,16 +20,27 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from bench.brokers import kafka_node
 from bench.machine import machine
-from bench.speed import latency, learning, scale, serving, shortcuts, start, swap, workers
+from bench.speed import (
+    latency,
+    learning,
+    scale,
+    serving,
+    shortcuts,
+    soak,
+    start,
+    swap,
+    workers,
+)
 from bench.speed.check import compared
 from bench.speed.models import SIZES
 from bench.speed.parts import Aim, Measured, Part, Run
+from bench.speed.releases import BLOCKS
 from bench.speed.report import About, Section, page, pictures, read, written
 from bench.speed.titles import titles
 from schemas.errors import ExitCode, RoomstreamError
 
-_MEASURED = serving, shortcuts, workers, latency, swap, learning, start, scale
-PARTS = {part.name: part for part in (*(module.PART for module in _MEASURED), swap.SOAK)}
+_MEASURED = serving, shortcuts, workers, latency, swap, learning, start, scale, soak
+PARTS = {module.PART.name: module.PART for module in _MEASURED}
 FIGURES = Path("performance") / "figures.json"
 """Where `--docs` keeps them."""
 
@@ -60,6 +71,8 @@ def arguments() -> argparse.Namespace:
     add("--check", type=Path, metavar="FIGURES", help="fail if ratios are worse than in this file")
     add("--tolerance", type=float, default=0.1, help="by so large a share they may be worse (0.1)")
     given = parser.parse_args()
+    if given.releases < 2 * BLOCKS or given.releases % BLOCKS:
+        parser.error(f"--releases: they are cut into {BLOCKS} blocks of two at least")
     for kind, chosen, known in (
         ("PART", given.parts, PARTS),
         ("--models", given.models.split(","), SIZES),

@@ -16,6 +16,7 @@ from bench.speed.answering import Alone, Pace, answering
 from bench.speed.costs import GROUPS, GroupCosts, commit_seconds, group_costs
 from bench.speed.models import Size
 from bench.speed.parts import Aim, Part, Run, spread, table
+from bench.speed.releases import taught_head
 from bench.speed.rounds import Ratio
 from bench.speed.simulation import (
     Cluster,
@@ -26,7 +27,6 @@ from bench.speed.simulation import (
     release_seconds,
 )
 from bench.speed.stage import PARTITIONS, Model, Stage
-from bench.speed.swap import taught_head
 from runtime.settings import KafkaSettings, load
 
 HERE = (1, 2, 4)

@@ -106,11 +106,13 @@ class Stage:
 
             yield send
 
-    def send(self, texts: Sequence[str]) -> None:
-        """Send a listing for each title."""
+    def send(self, texts: Sequence[str]) -> list[str]:
+        """Send a listing for each title, and return their ids, which are none of earlier ones."""
+        turn = uuid.uuid4().hex[:8]
         with self.sender() as send:
             for number, text in enumerate(texts):
-                send(f"e-{number}", text)
+                send(f"{turn}-{number}", text)
+        return [f"{turn}-{number}" for number in range(len(texts))]
 
     def results_reader(self) -> TopicReader:
         """Reads results from the first one on."""
@@ -167,9 +169,9 @@ class Stage:
             finally:
                 _end(processes)
 
-    def results(self, count: int, processes: Sequence[Process]) -> list[float]:
+    def results(self, listings: Sequence[str], processes: Sequence[Process]) -> list[float]:
         """
-        Wait for so many results of the processes.
+        Wait for the results of these listings.
 
         Returns:
             When each was written, in seconds since 1970, in order.
@@ -178,27 +180,35 @@ class Stage:
             TryAgain: A process has ended, or they do not come.
         """
         with self.results_reader() as reader:
-            return results_written(reader, count, processes)
+            return results_written(reader, listings, processes)
 
 
-def results_written(reader: TopicReader, count: int, processes: Sequence[Process]) -> list[float]:
+def results_written(
+    reader: TopicReader, listings: Sequence[str], processes: Sequence[Process]
+) -> list[float]:
     """
-    Wait for the next so many results of processes.
+    Wait for the results of these listings; a worker that repeats what it answered before gains nothing.
 
     Returns:
-        When each was written, in seconds since 1970, in order.
+        When the first of each was written, in seconds since 1970, in order.
 
     Raises:
         TryAgain: A process has ended, or they do not come.
     """
-    found: list[float] = []
+    missing, written = set(listings), []
     give_up_at = time.monotonic() + _PATIENCE_SECONDS
-    while len(found) < count:
-        found += [record.timestamp_ms / 1000 for record in reader.poll(0.5)]
+    while missing:
+        for record in reader.poll(0.5):
+            listing = (record.key or b"").decode()
+            if listing in missing:
+                missing.remove(listing)
+                written.append(record.timestamp_ms / 1000)
         ended = sum(each.poll() is not None for each in processes)
         if ended or time.monotonic() > give_up_at:
-            raise TryAgain(f"{len(found)} of {count} results came; {ended} workers have ended.")
-    return sorted(found)
+            raise TryAgain(
+                f"{len(written)} of {len(listings)} results came; {ended} workers have ended."
+            )
+    return sorted(written)
 
 
 def _end(processes: Sequence[Process]) -> None:

@@ -116,10 +116,10 @@ def measure(size: Size, run: Run) -> Start:
 
 def _started(stage: Stage, texts: Sequence[str]) -> tuple[float, float]:
     """Seconds to the first result, and the memory in bytes once all are there."""
-    stage.send(texts)
+    listings = stage.send(texts)
     started = time.time()
     with stage.running(stage.workers("exactly-once", processes=1)) as (worker,):
-        first = stage.results(len(texts), [worker])[0]
+        first = stage.results(listings, [worker])[0]
         memory = psutil.Process(worker.pid).memory_info().rss
     return first - started, float(memory)
 
