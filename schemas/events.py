@@ -125,6 +125,21 @@ class Classification(Event, frozen=True, kw_only=True):
     release: ReleaseId
     input: InputPosition
     classified_at: Annotated[Timestamp, Meta(description="When the worker answered.")]
+    propensity: (
+        Annotated[
+            float,
+            Meta(
+                gt=0,
+                le=1,
+                description="The chance with which this label was shown; absent: 1. Another label than "
+                "the best is shown now and then where workers explore (WORKER_EXPLORE). What another "
+                "rule of showing labels would earn is then estimated without bias: the mean of reward "
+                "/ propensity over all answers, where an answer whose label that rule would not have "
+                "shown counts 0 (inverse propensity, Horvitz & Thompson 1952).",
+            ),
+        ]
+        | None
+    ) = None
 
 
 class ReviewRequest(Event, frozen=True, kw_only=True):

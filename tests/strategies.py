@@ -80,6 +80,7 @@ _BY_TYPE: dict[type[Event], st.SearchStrategy[Any]] = {
         release=texts(100, 1),
         input=positions,
         classified_at=times,
+        propensity=st.none() | propensities,
     ),
     ReviewRequest: st.builds(
         ReviewRequest,

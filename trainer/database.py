@@ -20,13 +20,14 @@ from trainer.candidates import Candidates
 from trainer.database_file import EPOCH, translated
 from trainer.intake import Label
 from trainer.kept import Kept
+from trainer.opinions import Opinions
 from trainer.prequential import Prediction
 from trainer.suspects import Suspects
 from trainer.taught import Taught
 from trainer.tombstones import Tombstones
 from trainer.watched import Watched
 
-VERSION = 4
+VERSION = 5
 
 _SCHEMA = """
 CREATE TABLE facts (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
@@ -79,6 +80,21 @@ CREATE TABLE suspects (            -- labels that are held back: neither learned
     score REAL NOT NULL             -- … and this one for the label
 );
 CREATE INDEX suspects_of_listing ON suspects (listing_id);
+CREATE TABLE opinions (             -- what people said of labels that were shown to them: these teach …
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    event_id TEXT NOT NULL UNIQUE,
+    listing_id TEXT,                -- NULL once the listing was deleted
+    label TEXT NOT NULL,
+    accepted INTEGER NOT NULL,
+    propensity REAL,
+    topic TEXT NOT NULL,
+    partition INTEGER NOT NULL,
+    "offset" INTEGER NOT NULL,
+    learned INTEGER NOT NULL,
+    text TEXT                       -- of the newest that were learned, to learn them anew
+);                                  -- … and nothing is judged by them, so that they are no labels
+CREATE INDEX opinions_of_listing ON opinions (listing_id);
+CREATE INDEX opinions_with_text ON opinions (number) WHERE text IS NOT NULL;
 CREATE VIEW predictions AS          -- what was said of every label that came, whatever became of it
     SELECT label, predicted, domain, arrived_ms, seq FROM labels
     UNION ALL SELECT label, said, domain, arrived_ms, number FROM suspects;
@@ -102,10 +118,14 @@ CREATE TABLE tuned (                -- what fine-tuned encoders have seen
     encoding TEXT PRIMARY KEY,      -- LiveRelease.encoding
     seqs TEXT NOT NULL              -- the labels, as a JSON array, of it and those that it comes from
 );
-CREATE TABLE deleted (              -- learned labels whose listing was deleted since
-    seq INTEGER PRIMARY KEY,        -- of the label
+CREATE TABLE deleted (              -- learned labels and opinions whose listing was deleted since
+    number INTEGER PRIMARY KEY,
+    topic TEXT NOT NULL,
+    partition INTEGER NOT NULL,
+    "offset" INTEGER NOT NULL,
+    seq INTEGER,                    -- of the label; NULL of an opinion, which no encoder learns from
     inside INTEGER NOT NULL,        -- whether the learner still has something of it
-    after INTEGER NOT NULL,         -- the last label that was learned before the deletion
+    after INTEGER NOT NULL,         -- how many lessons there were before the deletion
     release TEXT                    -- the first one without it
 );
 CREATE INDEX deleted_inside ON deleted (after) WHERE inside;
@@ -146,6 +166,7 @@ class Database:
 
     Attributes:
         kept: The listings of the replay buffer and of the hold-out.
+        opinions: What people said of labels that were shown to them.
         candidates: Releases that were made.
         taught: What the learner can take back, and which deleted labels it had learned.
         suspects: Labels that are held back.
@@ -164,6 +185,7 @@ class Database:
             self._sql = sqlite3.connect(path, isolation_level=None)
             self._prepare()
         self.kept = Kept(self._rows)
+        self.opinions = Opinions(self._rows)
         self.candidates = Candidates(self._rows)
         self.taught = Taught(self._rows)
         self.suspects = Suspects(self._rows)
@@ -250,13 +272,15 @@ class Database:
         )
 
     def known(self, event_ids: Sequence[str]) -> set[str]:
-        """Which of these label events were taken in before."""
+        """Which of these events, labels or feedback, were taken in before."""
         return {
             event
             for event in event_ids
             if self._rows(
                 "SELECT 1 FROM labels WHERE event_id = ? UNION ALL "
-                "SELECT 1 FROM suspects WHERE event_id = ?",
+                "SELECT 1 FROM suspects WHERE event_id = ? UNION ALL "
+                "SELECT 1 FROM opinions WHERE event_id = ?",
+                event,
                 event,
                 event,
             )
@@ -309,8 +333,17 @@ class Database:
         return int(cursor.lastrowid or 0)
 
     def held_out(self, listing_id: str) -> bool | None:
-        """Whether the labels of a listing were held out; None for one without any."""
-        rows = self._rows("SELECT held_out FROM labels WHERE listing_id = ? LIMIT 1", listing_id)
+        """
+        Whether the labels of a listing were held out; None for one of which nothing was taken in.
+
+        One that was learned from feedback is never held out.
+        """
+        rows = self._rows(
+            "SELECT held_out FROM labels WHERE listing_id = ? UNION ALL "
+            "SELECT 0 FROM opinions WHERE listing_id = ? AND learned LIMIT 1",
+            listing_id,
+            listing_id,
+        )
         return bool(rows[0][0]) if rows else None
 
     def history(self, count: int) -> list[Prediction]:
@@ -365,6 +398,10 @@ class Database:
         ((last,),) = self._rows("SELECT max(seq) FROM labels WHERE NOT held_out")
         return int(last or 0)
 
+    def lessons(self) -> int:
+        """A number that grows with every label and every opinion that is learned."""
+        return self.last_learned() + self.opinions.last_learned()
+
     def arrivals(self, after: int, until: int) -> list[int]:
         """When the learned labels of these numbers arrived, in milliseconds since 1970."""
         rows = self._rows(
@@ -377,6 +414,7 @@ class Database:
     def forget(self, listing_id: str) -> None:
         """Remove what is known of a listing; that some label was learned stays, without its name."""
         self.kept.remove(listing_id)
+        self.opinions.forget(listing_id)
         self._sql.execute("DELETE FROM suspects WHERE listing_id = ?", (listing_id,))
         self._sql.execute("UPDATE labels SET listing_id = NULL WHERE listing_id = ?", (listing_id,))
 

@@ -55,6 +55,10 @@ class Doubts:
         self._doubt.believe(label.label, belief if not contradicts else None)
         return False
 
+    def contradict(self, label: str, belief: Belief | None) -> bool:
+        """Whether what is said contradicts what the learner is sure of."""
+        return self._doubt.contradicts(label, belief)
+
     def released_by(self, label: Label) -> list[Suspect]:
         """Take out the suspects that a label confirms."""
         released = self._suspects.of(label.listing_id, label.label)
@@ -85,7 +89,7 @@ class Doubts:
         )
 
     def reject(self, listing_id: str, label: str) -> None:
-        """Somebody says that a listing is not of this label."""
+        """Hold back no longer what somebody says is wrong."""
         for suspect in self._suspects.of(listing_id, label):
             self._suspects.remove(suspect)
 

@@ -1,6 +1,6 @@
 """What a message of `labelled` or `deletions` means to the trainer. Pure."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 
 from runtime.dead_letters import dead_letter
@@ -36,12 +36,25 @@ class Label:
 
 
 @dataclass(frozen=True)
-class Objection:
-    """A person says that a listing is not of this label."""
+class Opinion:
+    """
+    What a person said of a label that was shown to them.
+
+    It is biased towards what the model showed, so that it teaches, and never judges.
+
+    Attributes:
+        accepted: Whether the label is right.
+        propensity: With which chance this label was shown; None where nobody said.
+    """
 
     record: Record
+    event_id: str
     listing_id: str
+    text: str
     label: str
+    accepted: bool
+    labelled_at: datetime
+    propensity: float | None
 
 
 @dataclass(frozen=True)
@@ -52,9 +65,9 @@ class Forget:
     listing_id: str
     deleted_at: datetime
 
-    def covers(self, label: Label) -> bool:
-        """Whether a label is of this listing, and from before it was deleted."""
-        return self.listing_id == label.listing_id and self.deleted_at >= label.labelled_at
+    def covers(self, said: Label | Opinion) -> bool:
+        """Whether something was said of this listing before it was deleted."""
+        return self.listing_id == said.listing_id and self.deleted_at >= said.labelled_at
 
 
 @dataclass(frozen=True)
@@ -73,7 +86,8 @@ class Skip:
     record: Record
 
 
-Notice = Label | Objection | Forget | Dead | Skip
+Said = Label | Opinion
+Notice = Said | Forget | Dead | Skip
 
 
 def read(record: Record, prefix: str) -> Notice:
@@ -86,27 +100,39 @@ def read(record: Record, prefix: str) -> Notice:
         return dead(record, prefix, "decode", event.error, f"{event.where}: {event.message}")
     if isinstance(event, Deletion):
         return Forget(record, event.listing_id, event.deleted_at)
-    if isinstance(event, Feedback) and not event.accepted:
-        return Objection(record, event.listing_id, event.label)
     if isinstance(event, LabelledEvent):
-        label = _label(record, event, event.origin)
-        return replace(label, annotator=event.annotator or "", checked=event.checked)
+        return _label(record, event)
     if isinstance(event, Feedback):
-        return _label(record, event, "person")
+        return _opinion(record, event)
     raise TypeError(f"This is a bug: {type(event).__name__} on {record.topic}.")
 
 
-def _label(record: Record, event: LabelledEvent | Feedback, origin: str) -> Label:
+def _label(record: Record, event: LabelledEvent) -> Label:
     return Label(
         record,
         event.event_id,
         event.listing_id,
         listing_text(event.title, event.description),
         event.label,
-        origin,
+        event.origin,
         event.labelled_at,
         event.propensity,
         event.source or event.language or "",
+        event.annotator or "",
+        event.checked,
+    )
+
+
+def _opinion(record: Record, event: Feedback) -> Opinion:
+    return Opinion(
+        record,
+        event.event_id,
+        event.listing_id,
+        listing_text(event.title, event.description),
+        event.label,
+        event.accepted,
+        event.labelled_at,
+        event.propensity,
     )
 
 

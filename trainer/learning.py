@@ -2,6 +2,7 @@
 
 import random
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, TypeVar
 
@@ -16,8 +17,9 @@ from trainer.database import Database, encode_fact
 from trainer.doubt import Belief
 from trainer.doubts import Doubts
 from trainer.drift import last_change
+from trainer.heeding import Encode, Heard, Heeding
 from trainer.holdout import is_held_out
-from trainer.intake import Dead, Forget, Label, Notice, Objection, Skip, dead, read
+from trainer.intake import Dead, Forget, Label, Notice, Opinion, Said, Skip, dead, read
 from trainer.kept import Items
 from trainer.learners import LEARNERS
 from trainer.learners.base import Example, Examples, Learner, teach
@@ -39,6 +41,7 @@ _ENCODED_AT_ONCE = 256
 _TELL_SECONDS = 10.0
 
 _Fact = TypeVar("_Fact")
+_Kind = TypeVar("_Kind", Label, Opinion)
 Deliver = Callable[[Sequence[Outbound]], None]
 Encoded = list[tuple[Label, Example]]
 Observe = Callable[[Encoded, Sequence[str | None], str], None]
@@ -56,6 +59,8 @@ class Learning:
     """
     The learner with everything that it remembers.
 
+    Labels are learned, kept for replay or held out; opinions on labels that were shown are learned only.
+
     Args:
         database: Where it is kept.
         settings: How to learn.
@@ -63,8 +68,8 @@ class Learning:
         live: Its encoder makes the features.
         deliver: Sends dead letters, and returns once the broker has them.
         metrics: Where all is counted.
-        observe: Sees labels, what was predicted for each, and by which encoding their features are,
-            before they are learned and within the transaction that keeps them.
+        observe: Sees labels (no opinions), what was predicted for each, and by which encoding their
+            features are, before they are learned and within the transaction that keeps them.
         gets_on: Is called again and again during what takes long.
 
     Attributes:
@@ -98,9 +103,13 @@ class Learning:
             _decoded(database.fact(_FULL), Full),
         )
         self.deletions = 0
+        self._classes = self._known_classes()
         self._fitted = _decoded(database.fact(_FITTED), Fitted) or Fitted()
         self.learner: Learner = LEARNERS[settings.learner]()
         self._doubts = Doubts(database, settings.suspect_confidence, metrics)
+        self._heeding = Heeding(
+            database, self._doubts, self._replay, self._is_held_out, metrics, gets_on
+        )
         self._shrink_replay()
         self.follow(live)
         self._observe()
@@ -141,14 +150,22 @@ class Learning:
             self._replace(learner)
             self._keep_learner()
 
-    def fitted(self, items: Items) -> Learner:
-        """A learner of the same kind fitted to the replay buffer, with classes as in the stream."""
+    def fitted(self, items: Items, encode: Encode) -> Learner:
+        """
+        A learner of the same kind fitted to the replay buffer, with classes as in the stream.
+
+        Args:
+            items: The replay buffer.
+            encode: Makes the same features of texts: the last opinions are learned too.
+        """
         learner: Learner = LEARNERS[self._settings.learner]()
         for label in self._live.manifest.labels:
             learner.add_class(label)
         _log.info("fitting the learner to the replay buffer", listings=len(items.ids))
         teach(learner, self._examples(items), items.labels)
-        learner.expect(self._database.known_to_be_learned())
+        expected = self._database.known_to_be_learned()
+        learner.expect(expected)
+        self._heeding.heed_again(learner, encode, expected)
         return learner
 
     def step(self, records: Sequence[Record]) -> None:
@@ -160,49 +177,59 @@ class Learning:
         """
         with self._metrics.step_seconds.time():
             notices = [read(record, self._prefix) for record in records]
-            labels = [notice for notice in notices if isinstance(notice, Label)]
+            said = [notice for notice in notices if isinstance(notice, Label | Opinion)]
             deletions = [notice for notice in notices if isinstance(notice, Forget)]
-            fresh = self._fresh(labels)
+            fresh = self._fresh(said)
             valid = self._valid(fresh, deletions)
-            encoded, dead_labels = self._encode(valid)
-            gone = [notice for notice in notices if isinstance(notice, Dead)] + dead_labels
+            admitted, refused = self._admitted([each for each in valid if isinstance(each, Label)])
+            encoded, failed = self._encode(admitted)
+            opinions, silent = self._encode([each for each in valid if isinstance(each, Opinion)])
+            gone = [notice for notice in notices if isinstance(notice, Dead)]
+            gone += [*refused, *failed, *silent]
             self._deliver([each.letter for each in gone])
-            predicted = self._predict(encoded)
+            predicted = self._predict([example for _, example in encoded])
+            believed = self._predict([example for _, example in opinions])
             with self._database.transaction():
                 for deletion in deletions:
                     self._forget(deletion)
-                said = [belief and belief.label for belief in predicted]
-                self._observe_labels(encoded, said, self._live.encoding)
-                outcomes = self._take_in(notices, encoded, predicted)
+                if deletions:
+                    self._classes = self._known_classes()
+                guesses = [belief and belief.label for belief in predicted]
+                self._observe_labels(encoded, guesses, self._live.encoding)
+                outcomes = self._take_in(
+                    notices,
+                    _by_event(encoded, predicted),
+                    _by_event(opinions, believed),
+                )
                 self._scoreboard.keep()
                 self._keep_learner()
                 self._doubts.remember()
                 self._advance(records)
         self.deletions += len(deletions)
-        self._metrics.events.labels("repeated").inc(len(labels) - len(fresh))
+        self._metrics.events.labels("repeated").inc(len(said) - len(fresh))
         self._metrics.events.labels("forgotten").inc(len(fresh) - len(valid))
         self._count(encoded, gone, outcomes)
 
-    def _fresh(self, labels: Sequence[Label]) -> list[Label]:
+    def _fresh(self, said: Sequence[Said]) -> list[Said]:
         """Leave out events that were learned before, or that come twice in this batch."""
-        known = self._database.known([label.event_id for label in labels])
-        fresh: dict[str, Label] = {}
-        for label in labels:
-            if label.event_id not in known:
-                fresh.setdefault(label.event_id, label)
+        known = self._database.known([each.event_id for each in said])
+        fresh: dict[str, Said] = {}
+        for each in said:
+            if each.event_id not in known:
+                fresh.setdefault(each.event_id, each)
         return list(fresh.values())
 
-    def _valid(self, labels: Sequence[Label], deletions: Sequence[Forget]) -> list[Label]:
-        """Leave out labels that were given before their listing was deleted, as is known or comes now."""
+    def _valid(self, said: Sequence[Said], deletions: Sequence[Forget]) -> list[Said]:
+        """Leave out what was said before the listing was deleted, as is known or comes now."""
         return [
-            label
-            for label in labels
-            if not self._database.tombstones.cover(label.listing_id, label.labelled_at)
-            and not any(deletion.covers(label) for deletion in deletions)
+            each
+            for each in said
+            if not self._database.tombstones.cover(each.listing_id, each.labelled_at)
+            and not any(deletion.covers(each) for deletion in deletions)
         ]
 
-    def _encode(self, labels: Sequence[Label]) -> tuple[Encoded, list[Dead]]:
-        """Features of the labels that may be learned, and dead letters of the others."""
+    def _admitted(self, labels: Sequence[Label]) -> tuple[list[Label], list[Dead]]:
+        """The labels that may be learned, and dead letters of the others."""
         admitted: list[Label] = []
         refused: list[Dead] = []
         for label in labels:
@@ -211,15 +238,20 @@ class Learning:
                 refused.append(dead(label.record, self._prefix, "label", *fault))
             else:
                 admitted.append(label)
-        encoded: Encoded = []
-        rows = self._live.encode([label.text for label in admitted]) if admitted else []
-        for label, row in zip(admitted, rows, strict=True):
+        return admitted, refused
+
+    def _encode(self, said: Sequence[_Kind]) -> tuple[list[tuple[_Kind, Example]], list[Dead]]:
+        """Features of what was said, and dead letters where there are none."""
+        encoded: list[tuple[_Kind, Example]] = []
+        failed: list[Dead] = []
+        rows = self._live.encode([each.text for each in said]) if said else []
+        for each, row in zip(said, rows, strict=True):
             if row is None:
                 why = "The model's answer to this text is not a finite number."
-                refused.append(dead(label.record, self._prefix, "encode", "inference", why))
+                failed.append(dead(each.record, self._prefix, "encode", "inference", why))
             else:
-                encoded.append((label, row))
-        return encoded, refused
+                encoded.append((each, row))
+        return encoded, failed
 
     def _policy_fault(self, label: str, admitted: Sequence[Label]) -> tuple[str, str] | None:
         known = {*self.learner.classes, *(other.label for other in admitted)}
@@ -237,36 +269,44 @@ class Learning:
             )
         return None
 
-    def _predict(self, encoded: Encoded) -> list[Belief | None]:
+    def _predict(self, examples: Sequence[Example]) -> list[Belief | None]:
         """What the learner says before it learns; nothing before its first example."""
-        if not encoded or not any(self.learner.prior()):
-            return [None] * len(encoded)
-        scores = softmax(
-            self.learner.logits(Examples.of(example for _, example in encoded)), axis=1
-        )
+        if not examples or not any(self.learner.prior()):
+            return [None] * len(examples)
+        scores = softmax(self.learner.logits(Examples.of(examples)), axis=1)
         return [
             Belief(dict(zip(self.learner.classes, row, strict=True))) for row in scores.tolist()
         ]
 
     def _take_in(
-        self, notices: Sequence[Notice], encoded: Encoded, predicted: Sequence[Belief | None]
+        self,
+        notices: Sequence[Notice],
+        labels: dict[str, tuple[Label, Example, Belief | None]],
+        opinions: dict[str, tuple[Opinion, Example, Belief | None]],
     ) -> list[str]:
         """Do what each message says, in their order; deletions were heeded before."""
-        fresh = {
-            label.event_id: (label, example, belief)
-            for (label, example), belief in zip(encoded, predicted, strict=True)
-        }
         reactions: list[str] = []
         taken: list[Taken] = []
+        heard: list[Heard] = []
         for notice in notices:
-            if not isinstance(notice, Label):
-                reactions.append(self._react(notice))
-            elif known := fresh.pop(notice.event_id, None):
-                taken += self._take(*known)
+            if isinstance(notice, Label):
+                if label := labels.pop(notice.event_id, None):
+                    taken += self._take(*label)
+            elif isinstance(notice, Opinion):
+                if opinion := opinions.pop(notice.event_id, None):
+                    heard.append(self._heeding.hear(*opinion, self.learner.classes))
+            else:
+                reactions.append(_reaction(notice))
         taken += self._try_suspects()
-        self._learn([(each.label, each.example) for each in taken if each.outcome == "learned"])
+        learned = [(each.label, each.example) for each in taken if each.outcome == "learned"]
+        lessons = [each for each in heard if each.outcome != "passed_over"]
+        self._learn(learned)
+        self._heeding.heed(self.learner, lessons, self._classes)
+        if learned or lessons:
+            self._relearn_if_due()
         if any(each.outcome == "held_out" for each in taken):
             self._database.kept.trim_holdout(self._settings.holdout_size)
+        reactions += [each.outcome for each in heard]
         return reactions + [each.outcome for each in taken]
 
     def _take(self, label: Label, example: Example, belief: Belief | None) -> list[Taken]:
@@ -316,22 +356,30 @@ class Learning:
         logits = _known_logits(self.learner, examples)
         for (label, _), row in zip(labelled, logits, strict=True):
             self._database.kept.put_logits(label.listing_id, row)
-        self.learner.learn(examples, [label.label for label, _ in labelled])
+        labels = [label.label for label, _ in labelled]
+        self.learner.learn(examples, labels)
+        self._classes.update(labels)
         if self.learner.rehearsal:
             chance = random.Random(labelled[0][0].event_id)  # noqa: S311 - reproducible, no secret
             draws = self._replay.draw(self.learner.rehearsal * len(labelled), chance)
             drawn = self._database.kept.items_of(draws)
             self.learner.rehearse(self._examples(drawn), drawn.labels)
-        change = last_change(self._database)
+
+    def _relearn_if_due(self) -> None:
+        change, deletion = last_change(self._database), self._database.taught.untaken_since()
         why = why_anew(
             self._fitted,
             self._offered(),
             change.label if change else 0,
             self._settings.replay_size,
-            self._database.taught.untaken_since(),
+            None if deletion is None else self._database.lessons() - deletion,
         )
         if why:
             self._relearn(why)
+
+    def _known_classes(self) -> Counter[str]:
+        """How many labels of each class were learned, without those of deleted listings."""
+        return Counter(self._database.known_to_be_learned())
 
     def _offered(self) -> Fitted:
         """What has come by now."""
@@ -341,12 +389,15 @@ class Learning:
         """Let the learner learn anew what depends on the order of the labels."""
         started = time.monotonic()
         items = self._database.kept.items(held_out=False)
-        self.learner = self.learner.relearned(self._examples(items), items.labels)
-        self._database.drop_learner()
+        if self._database.opinions.last_learned():  # which no learner can take back, or keep alone
+            self._replace(self.fitted(items, self._live.encode))
+        else:
+            self.learner = self.learner.relearned(self._examples(items), items.labels)
+            self._database.drop_learner()
+            self._database.taught.relearned()
+            self._fitted = self._offered()
         self._database.keep_learner(self.learner.state())
         self.learner.changes()  # they are kept already
-        self._database.taught.relearned()
-        self._fitted = self._offered()
         _log.info(
             "learned anew from the replay buffer",
             why=why,
@@ -359,15 +410,19 @@ class Learning:
 
     def _keep(self, label: Label, example: Example, guess: str | None) -> bool:
         """Keep a label for judgement or replay; return whether it is held out from learning."""
-        held_out = self._database.held_out(label.listing_id)
-        if held_out is None:
-            held_out = is_held_out(label.listing_id, self._settings.holdout_share)
+        held_out = self._is_held_out(label.listing_id)
         seq = self._database.add_label(label, held_out, guess)
         if held_out:
             self._database.kept.put(seq, True, label, example.features)
         else:
             self._database.taught.add(seq, example.features)
             self._offer(seq, label, example)
+        return held_out
+
+    def _is_held_out(self, listing_id: str) -> bool:
+        held_out = self._database.held_out(listing_id)
+        if held_out is None:
+            return is_held_out(listing_id, self._settings.holdout_share)
         return held_out
 
     def _offer(self, seq: int, label: Label, example: Example) -> None:
@@ -383,21 +438,10 @@ class Learning:
         listing_id, taught = deletion.listing_id, self._database.taught
         lessons = taught.of(listing_id)
         clean = not lessons.seqs or self.learner.forget(lessons.features, lessons.labels)
-        taught.delete(listing_id, inside=[] if clean else lessons.seqs)
+        taught.delete(listing_id, [] if clean else lessons.seqs, self._database.lessons())
         self._replay.remove(listing_id)
         self._database.forget(listing_id)
         self._database.tombstones.put(listing_id, deletion.deleted_at)
-
-    def _react(self, notice: Notice) -> str:
-        if isinstance(notice, Forget):
-            return "deletion"
-        if isinstance(notice, Objection):
-            self._doubts.reject(notice.listing_id, notice.label)
-            if self._database.kept.label_of(notice.listing_id) == notice.label:
-                self._replay.remove(notice.listing_id)
-                self._database.kept.remove(notice.listing_id)
-            return "objection"
-        return "skipped" if isinstance(notice, Skip) else ""
 
     def _keep_learner(self) -> None:
         database = self._database
@@ -424,7 +468,8 @@ class Learning:
     def _refit(self, encode_again: bool) -> None:
         if encode_again:
             self._encode_again()
-        self._replace(self.fitted(self._database.kept.items(held_out=False)))
+        items = self._database.kept.items(held_out=False)
+        self._replace(self.fitted(items, self._live.encode))
 
     def _replace(self, learner: Learner) -> None:
         """Let a learner that was fitted to the replay buffer take the place of the one before."""
@@ -495,6 +540,22 @@ class Learning:
             metrics.replay_domains.labels(domain).set(count)
         metrics.holdout.set(self._database.kept.holdout_size())
         self._doubts.observe()
+
+
+def _by_event(
+    encoded: Sequence[tuple[_Kind, Example]], beliefs: Sequence[Belief | None]
+) -> dict[str, tuple[_Kind, Example, Belief | None]]:
+    """What was said, its example, and what the learner believed, by event."""
+    return {
+        said.event_id: (said, example, belief)
+        for (said, example), belief in zip(encoded, beliefs, strict=True)
+    }
+
+
+def _reaction(notice: Forget | Dead | Skip) -> str:
+    if isinstance(notice, Forget):
+        return "deletion"
+    return "skipped" if isinstance(notice, Skip) else ""
 
 
 def _known_logits(learner: Learner, examples: Examples) -> Floats:

@@ -6,6 +6,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from trainer.gate import GATES
 
+OPINIONS = ("accepted", "rejected", "passed_over")
 _PUBLISH_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 _LABEL_TO_LIVE_BUCKETS = (0.5, 1, 2, 3, 5, 10, 30, 60, 300, 3600)
 
@@ -17,14 +18,15 @@ class TrainerMetrics:
         self.registry = CollectorRegistry()
         self.events = Counter(
             "roomstream_trainer_events",
-            "Messages handled, by outcome: learned, held_out, suspect, repeated, objection, deletion, "
-            "forgotten, dead or skipped.",
+            "Messages handled, by outcome: learned, held_out, suspect, repeated, accepted, rejected, "
+            "passed_over, deletion, forgotten, dead or skipped.",
             ["outcome"],
             registry=self.registry,
         )
         self.labels = Counter(
             "roomstream_trainer_labels",
-            "Labels taken in (learned or held out), by label and origin.",
+            "Labels taken in (learned or held out), by label and origin; feedback: accepted ones that "
+            "were learned.",
             ["label", "origin"],
             registry=self.registry,
         )
@@ -266,7 +268,8 @@ class TrainerMetrics:
         for counter, outcomes in (
             (
                 self.events,
-                "learned held_out suspect repeated objection deletion forgotten dead skipped",
+                "learned held_out suspect repeated forgotten deletion dead skipped "
+                + " ".join(OPINIONS),
             ),
             (self.dead_letters, "decode label encode"),
             (self.trials, "released held_back"),

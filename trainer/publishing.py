@@ -32,6 +32,7 @@ from trainer.settings import TrainerSettings
 
 _log = structlog.get_logger(__name__)
 
+_OPINION = "last opinion judged"
 _BACK_OFF = BackOff(first_seconds=1.0, most_seconds=30.0)
 
 Channel = Literal["live", "canary", "shadow"]
@@ -90,6 +91,7 @@ class Publishing:
         self._judging = Judging(database, releases, settings, metrics)
         self._store = Store(shared.store)
         self._judged_seq = database.candidates.last_seq_announced()
+        self._judged_opinion = int(database.fact(_OPINION) or 0)
         self._judged_deletions = 0
         self._not_before = 0.0
         self._failures = 0
@@ -129,6 +131,7 @@ class Publishing:
             and time.monotonic() >= self._not_before
             and (
                 self._database.last_learned() > self._judged_seq
+                or self._database.opinions.last_learned() > self._judged_opinion
                 or self._database.taught.waiting(live.encoding) > self._judged_deletions
             )
         )
@@ -159,6 +162,7 @@ class Publishing:
         """
         started = time.perf_counter()
         last_seq = self._database.last_learned()
+        last_opinion = self._database.opinions.last_learned()
         holdout = self._judging.holdout(live)
         seen = holdout.through(tuned.holdout) if tuned else holdout
         logits = _logits(learner, seen)
@@ -178,6 +182,10 @@ class Publishing:
         else:
             self._refuse(manifest, last_seq)
         self._judged_seq = last_seq
+        if last_opinion > self._judged_opinion:
+            self._judged_opinion = last_opinion
+            with self._database.transaction():
+                self._database.remember(_OPINION, str(last_opinion).encode())
         self._judged_deletions = self._database.taught.waiting(live.encoding)
         self._not_before = time.monotonic() + self._settings.release_interval_seconds
         self._failures, self.fault = 0, ""

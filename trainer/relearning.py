@@ -8,7 +8,7 @@ LEAST_LABELS = 50
 GROWTH = 2.0
 FIRST_LABELS = 100
 FORGET_WITHIN_LABELS = 1_000
-"""So many labels after a deletion n-grams have nothing of it any more, on any stream."""
+"""So many labels and opinions after a deletion n-grams have nothing of it any more, on any stream."""
 
 
 class Fitted(msgspec.Struct, frozen=True):
@@ -25,7 +25,7 @@ class Fitted(msgspec.Struct, frozen=True):
 
 
 def why_anew(
-    fitted: Fitted, now: Fitted, change: int, replay_size: int, deletion: int | None
+    fitted: Fitted, now: Fitted, change: int, replay_size: int, since_deletion: int | None
 ) -> str:
     """
     Why a learner is to learn anew, in words; empty if it is not.
@@ -35,8 +35,8 @@ def why_anew(
     seldom, however long the stream: what n-grams have learned long ago hardly moves any more, and holds
     up what is new.
 
-    Where it still has something of deleted listings, it learns anew 1,000 labels after the first of their
-    deletions: at any of them would be too often.
+    Where it still has something of deleted listings, it learns anew 1,000 labels and opinions after the
+    first of their deletions: at any of them would be too often.
 
     Simulated on the streams of `bench/learning` (mixture alone, MiniLM as tuned on the first city, 3
     seeds): 1,000 labels after a sharp drift accuracy is .884 instead of .864; city after city ends in
@@ -47,7 +47,7 @@ def why_anew(
         now: What has come by now.
         change: The number of the last label before the stream last changed; 0: it never has.
         replay_size: The most listings in the buffer.
-        deletion: The number of the last label before the first deletion that the learner could not take
+        since_deletion: How many lessons came since the first deletion that the learner could not take
             back; None: it has nothing of what was deleted.
     """
     if classes := risen(fitted.counts, now.counts):
@@ -55,8 +55,8 @@ def why_anew(
     before, since = max(0, fitted.label - change), now.label - change
     if max(FIRST_LABELS, GROWTH * before) <= since <= replay_size:
         return f"{since} labels since the stream {'changed' if change else 'began'}"
-    if deletion is not None and now.label - deletion >= FORGET_WITHIN_LABELS:
-        return f"{now.label - deletion} labels since a deletion"
+    if since_deletion is not None and since_deletion >= FORGET_WITHIN_LABELS:
+        return f"{since_deletion} labels since a deletion"
     return ""
 
 

@@ -1,5 +1,5 @@
 """
-What a learner was taught, kept so that it can be taken back, and what became of deleted labels.
+What a learner was taught, kept so that it can be taken back, and what became of deleted lessons.
 
 The features of every learned label are kept (4 bytes a dimension: 1.5 KB for 384) until the encoder
 changes or its listing is deleted. After a change of encoder the learner knows the replay buffer only.
@@ -20,7 +20,7 @@ from artefacts.manifest import LabelOffsets
 from trainer.database_file import Rows
 
 _DELETED = (
-    'SELECT topic, partition, "offset", seq, inside, release FROM deleted JOIN labels USING (seq) '
+    'SELECT topic, partition, "offset", seq, inside, number, release FROM deleted '
     "ORDER BY topic, partition, 3"
 )
 
@@ -72,34 +72,43 @@ class Taught:
         """Note that what the learner could not take back it learned anew, without what was deleted."""
         self._run("UPDATE deleted SET inside = 0")
 
-    def delete(self, listing_id: str, inside: Sequence[int]) -> None:
+    def delete(self, listing_id: str, inside: Sequence[int], after: int) -> None:
         """
-        Forget what was taught of a listing that is deleted, but for which labels these were.
+        Forget what was taught of a listing that is deleted, but for which labels and opinions these were.
 
         Args:
-            listing_id: The listing; its labels still bear its name.
-            inside: The labels that the learner could not take back.
+            listing_id: The listing; its labels and opinions still bear its name.
+            inside: The labels that the learner could not take back. Opinions it never can.
+            after: How many lessons there were before.
         """
         learned = self._run(
             "SELECT seq FROM labels WHERE listing_id = ? AND NOT held_out", listing_id
         )
         for (seq,) in learned:
             self._run(
-                "INSERT INTO deleted SELECT ?, ?, max(seq), NULL FROM labels WHERE NOT held_out",
-                seq,
+                'INSERT INTO deleted SELECT NULL, topic, partition, "offset", seq, ?, ?, NULL '
+                "FROM labels WHERE seq = ?",
                 seq in inside,
+                after,
+                seq,
             )
             self._run("DELETE FROM taught WHERE seq = ?", seq)
+        self._run(
+            'INSERT INTO deleted SELECT NULL, topic, partition, "offset", NULL, 1, ?, NULL '
+            "FROM opinions WHERE listing_id = ? AND learned",
+            after,
+            listing_id,
+        )
 
     def untaken_since(self) -> int | None:
         """
         When something was deleted for the first time that the learner still has something of.
 
         Returns:
-            The number of the last label that was learned before; None where it has nothing.
+            How many lessons there were before; None where it has nothing.
         """
-        ((label,),) = self._run("SELECT min(after) FROM deleted WHERE inside")
-        return None if label is None else int(label)
+        ((lessons,),) = self._run("SELECT min(after) FROM deleted WHERE inside")
+        return None if lessons is None else int(lessons)
 
     def tuned(self, encoding: str, origin: str, seqs: Sequence[int]) -> None:
         """
@@ -134,14 +143,14 @@ class Taught:
     def announced_without(self, release: str, encoding: str, anew: bool = False) -> None:
         """Note the first release without what neither the learner nor its encoder has any more."""
         for row in self._pending(encoding, anew):
-            self._run("UPDATE deleted SET release = ? WHERE seq = ?", release, row[3])
+            self._run("UPDATE deleted SET release = ? WHERE number = ?", release, row[5])
 
     def _pending(self, encoding: str, anew: bool) -> list[tuple[Any, ...]]:
         """Those of which nothing is left, and that no announced release is known to be without."""
         return [row for row in self._deleted(encoding, anew, inside=False) if row[-1] is None]
 
     def _deleted(self, encoding: str, anew: bool, inside: bool) -> list[tuple[Any, ...]]:
-        """Topic, partition, offset, number, flag and first release without it of deleted labels."""
+        """Topic, partition, offset, label, flag, number and first release without it, of each lesson."""
         rows = self._run(_DELETED)
         seen = set(self._tuned_on(encoding)) if rows else set()
         return [row for row in rows if (row[3] in seen or bool(row[4] and not anew)) == inside]

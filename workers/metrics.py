@@ -34,6 +34,16 @@ class WorkerMetrics:
             ["reason"],
             registry=self.registry,
         )
+        self.review_entropy = Gauge(
+            "roomstream_worker_review_entropy_nats",
+            "Answers above this entropy ask for review, by the budget; not a number without one.",
+            registry=self.registry,
+        )
+        self.explored = Counter(
+            "roomstream_worker_explored",
+            "Answers that show another label than the release's best.",
+            registry=self.registry,
+        )
         self.stage_seconds = Histogram(
             "roomstream_worker_stage_duration_seconds",
             "Time per window, by stage: decode, tokenise, infer, challenger or deliver.",
@@ -125,6 +135,7 @@ class WorkerMetrics:
             registry=self.registry,
         )
         self.feature_chance.set(math.nan)
+        self.review_entropy.set(math.nan)
         self._lags: set[int] = set()
         self._show_zeros()
 
@@ -154,6 +165,8 @@ class WorkerMetrics:
                 self.dead_letters.labels(detail).inc(events)
             elif detail:
                 self.reviews.labels(detail).inc(events)
+        self.review_entropy.set(window.review_entropy)
+        self.explored.inc(sum(outcome.explored for outcome in window.outcomes))
         for stage, seconds in window.stage_seconds.items():
             self.stage_seconds.labels(stage).observe(seconds)
         for (channel, outcome), listings in window.tried().items():

@@ -1,5 +1,6 @@
 """What became of the records of a window."""
 
+import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -23,7 +24,8 @@ class Outcome:
         messages: What to send: an answer, perhaps with a review request, or a dead letter.
         detail: The stage where it died, or the reason for review; else empty.
         systemic: It died of what the world may mend, not of itself.
-        label: What was answered.
+        label: What the release says.
+        explored: Another label is shown.
     """
 
     record: Record
@@ -32,6 +34,7 @@ class Outcome:
     detail: str = ""
     systemic: bool = False
     label: str = ""
+    explored: bool = False
 
 
 @dataclass
@@ -47,6 +50,8 @@ class Window:
         live: What the live release did.
         trials: What each challenger did.
         features: Of some listings that the live release answered, each float32 (listings, dim).
+        review_entropy: Answers above this entropy, in nats, count as uncertain; not a number without
+            a budget for reviews.
     """
 
     release: str = ""
@@ -56,6 +61,7 @@ class Window:
     live: Trial = field(default_factory=Trial)
     trials: dict[Challenger, Trial] = field(default_factory=dict)
     features: list[Floats] = field(default_factory=list)
+    review_entropy: float = math.nan
 
     def tried(self) -> Counter[tuple[str, str]]:
         """How many listings challengers took, by channel and outcome."""

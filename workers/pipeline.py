@@ -5,12 +5,10 @@ Every record becomes exactly one outcome: a classification, a dead letter or a s
 never takes its window with it.
 """
 
-import hashlib
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Literal
 
 from artefacts.classifier import Classifier, Inference, Prediction
 from artefacts.errors import InferenceError
@@ -26,7 +24,9 @@ from schemas.events import (
     ReviewRequest,
 )
 from schemas.topics import Topic
+from workers.exploration import Shown, shown
 from workers.outcomes import Outcome, Window
+from workers.review import Ask, Review
 from workers.trials import Challenger, Trial
 
 _SAMPLED = 16
@@ -35,10 +35,11 @@ _SAMPLED = 16
 
 @dataclass(frozen=True, eq=False)
 class _Item:
-    """A record that could be read."""
+    """A record that could be read, and where it stands."""
 
     record: Record
     event: ListingEvent
+    position: InputPosition
 
 
 class Pipeline:
@@ -47,12 +48,14 @@ class Pipeline:
 
     Args:
         prefix: What the names of topics begin with.
-        review_share: The share of confident answers that ask for review all the same.
+        review: Chooses the answers that people are asked about.
+        explore: The probability with which another label than the best is shown.
     """
 
-    def __init__(self, prefix: str, review_share: float) -> None:
+    def __init__(self, prefix: str, review: Review, explore: float = 0.0) -> None:
         self._prefix = prefix
-        self._review_share = review_share
+        self._review = review
+        self._explore = explore
 
     def run(
         self,
@@ -83,6 +86,7 @@ class Pipeline:
         items = [item for item in decoded if isinstance(item, _Item)]
         answers = iter(self._answer_all(items, classifier, challengers, at, window))
         window.outcomes = [next(answers) if isinstance(item, _Item) else item for item in decoded]
+        window.review_entropy = self._review.threshold
         return window
 
     def _decode(self, record: Record) -> _Item | Outcome:
@@ -94,7 +98,10 @@ class Pipeline:
                 record, "decode", event.error, f"{event.where}: {event.message}", None
             )
         assert isinstance(event, ListingEvent), "this is a bug: listings hold listing events"
-        return _Item(record, event)
+        position = InputPosition(
+            topic=record.topic, partition=record.partition, offset=record.offset
+        )
+        return _Item(record, event, position)
 
     def _answer_all(
         self,
@@ -132,10 +139,13 @@ class Pipeline:
         try:
             tokens, inference = self._infer(items, classifier, aside)
             predictions = classifier.predictions(tokens, inference)
-            outcomes = [
-                self._classified(item, prediction, classifier, at)
-                for item, prediction in zip(items, predictions, strict=True)
-            ]
+            if challenger.channel == "shadow":
+                outcomes = [
+                    self._classified(item, prediction, Shown(prediction.label), classifier, at)
+                    for item, prediction in zip(items, predictions, strict=True)
+                ]
+            else:
+                outcomes = self._outcomes(items, predictions, inference, classifier, at)
         except Exception as error:  # noqa: BLE001 - whatever it is, the live release answers
             trial.failed, trial.fault = len(items), repr(error)
             return {}
@@ -178,10 +188,7 @@ class Pipeline:
                 *self._answer(items[middle:], classifier, at, window),
             ]
         predictions = classifier.predictions(tokens, inference)
-        return [
-            self._classified(item, prediction, classifier, at)
-            for item, prediction in zip(items, predictions, strict=True)
-        ]
+        return self._outcomes(items, predictions, inference, classifier, at)
 
     def _infer(
         self, items: Sequence[_Item], classifier: Classifier, window: Window
@@ -198,44 +205,67 @@ class Pipeline:
         window.features.append(inference.encoded.features[:_SAMPLED])
         return tokens, inference
 
+    def _outcomes(
+        self,
+        items: Sequence[_Item],
+        predictions: Sequence[Prediction],
+        inference: Inference,
+        classifier: Classifier,
+        at: datetime,
+    ) -> list[Outcome]:
+        """What is shown of each answer, and whether a person is asked about it."""
+        below = classifier.manifest.review_below
+        chances = self._review.chances(predictions, inference.probabilities, below)
+        outcomes = []
+        for item, prediction, chance in zip(items, predictions, chances, strict=True):
+            show = shown(prediction, self._explore, item.position)
+            ask = self._review.ask(item.position, chance)
+            outcomes.append(self._classified(item, prediction, show, classifier, at, ask))
+        return outcomes
+
     def _classified(
-        self, item: _Item, prediction: Prediction, classifier: Classifier, at: datetime
+        self,
+        item: _Item,
+        prediction: Prediction,
+        show: Shown,
+        classifier: Classifier,
+        at: datetime,
+        ask: Ask | None = None,
     ) -> Outcome:
-        record, event, manifest = item.record, item.event, classifier.manifest
-        position = InputPosition(
-            topic=record.topic, partition=record.partition, offset=record.offset
-        )
-        doubtful = prediction.confidence < manifest.review_below
+        manifest, confidence = classifier.manifest, prediction.scores[show.label]
         answer = Classification(
-            event_id=event.event_id,
-            listing_id=event.listing_id,
-            label=prediction.label,
+            event_id=item.event.event_id,
+            listing_id=item.event.listing_id,
+            label=show.label,
             scores=prediction.scores,
-            confidence=prediction.confidence,
-            needs_review=doubtful,
+            confidence=confidence,
+            needs_review=confidence < manifest.review_below,
             release=manifest.release,
-            input=position,
+            input=item.position,
             classified_at=at,
+            propensity=show.propensity,
         )
         messages = [self._message(Topic.CLASSIFIED, answer, item)]
-        reason: Literal["uncertain", "random"] | None = None
-        if doubtful:
-            reason = "uncertain"
-        elif _draw(position) < self._review_share:
-            reason = "random"
-        if reason:
+        if ask:
             request = ReviewRequest(
-                event=event,
+                event=item.event,
                 label=prediction.label,
                 scores=prediction.scores,
-                reason=reason,
-                propensity=1.0 if doubtful else self._review_share,
+                reason=ask.reason,
+                propensity=ask.propensity,
                 release=manifest.release,
-                input=position,
+                input=item.position,
                 requested_at=at,
             )
             messages.append(self._message(Topic.REVIEW, request, item))
-        return Outcome(record, "classified", tuple(messages), reason or "", label=prediction.label)
+        return Outcome(
+            item.record,
+            "classified",
+            tuple(messages),
+            ask.reason if ask else "",
+            label=prediction.label,
+            explored=show.label != prediction.label,
+        )
 
     def _message(self, topic: Topic, event: Event, item: _Item) -> Outbound:
         value, header = encode(event)
@@ -262,9 +292,3 @@ class Pipeline:
 
 def _share(challenger: Challenger, items: Sequence[_Item]) -> list[_Item]:
     return [item for item in items if challenger.takes(item.event.listing_id)]
-
-
-def _draw(position: InputPosition) -> float:
-    """A number in [0, 1) that depends on the position alone: a repeat decides the same."""
-    name = f"{position.topic}/{position.partition}/{position.offset}".encode()
-    return int.from_bytes(hashlib.blake2b(name, digest_size=7).digest()) / 2**56

@@ -26,6 +26,7 @@ from workers.live_model import LiveModel
 from workers.metrics import WorkerMetrics
 from workers.outcomes import Window
 from workers.pipeline import Pipeline
+from workers.review import Review
 from workers.settings import WorkerSettings
 
 if TYPE_CHECKING:
@@ -68,7 +69,8 @@ def _serve(kafka: KafkaSettings, shared: SharedSettings, worker: WorkerSettings)
         stack.enter_context(closing(model))
         model.start(wait, stop)
         features = FeatureDrift(shared.cache, metrics)
-        pipeline = Pipeline(prefix, worker.review_share)
+        review = Review(worker.review_share, worker.review_budget)
+        pipeline = Pipeline(prefix, review, worker.explore)
 
         def answer(records: Sequence[Record]) -> Window:
             listings.check()

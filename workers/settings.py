@@ -90,10 +90,30 @@ class WorkerSettings(Settings):
         Field(
             ge=0,
             le=1,
-            description="The share of confident answers that also ask for review, drawn at random, so "
-            "that labels are an unbiased sample.",
+            description="The share of answers that ask for review whatever their scores, drawn at "
+            "random, so that labels are an unbiased sample.",
         ),
     ] = 0.02
+    review_budget: Annotated[
+        float | None,
+        Field(
+            ge=0,
+            le=1,
+            description="The share of answers that ask for review because they are uncertain: those of "
+            "the highest entropy of late, such as 0.05. It takes the place of the release's threshold; "
+            "if it is not set, every answer under that threshold asks, however many there are.",
+        ),
+    ] = None
+    explore: Annotated[
+        float,
+        Field(
+            ge=0,
+            lt=1,
+            description="The share of answers that show another label than the best, so that feedback "
+            "tells what other labels would be worth. Every answer then says in 'propensity' how "
+            "likely its label was shown.",
+        ),
+    ] = 0.0
     release_wait_seconds: Annotated[
         float,
         Field(

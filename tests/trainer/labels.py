@@ -50,7 +50,7 @@ def labelled(
 def objection(number: int, label: str) -> Feedback:
     """Somebody says that a listing is not of this label."""
     return Feedback(
-        event_id=f"o-{number}",
+        event_id=f"o-{number}-{label}",
         listing_id=f"l-{number}",
         title="no",
         label=label,

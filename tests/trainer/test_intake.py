@@ -11,7 +11,7 @@ from runtime.dead_letters import read_dead_letter
 from runtime.records import Record
 from schemas.codec import encode
 from schemas.events import Deletion, Event, Feedback, LabelledEvent
-from trainer.intake import Dead, Forget, Label, Objection, Skip, read
+from trainer.intake import Dead, Forget, Label, Opinion, Skip, read
 
 PREFIX = "staging."
 AT = datetime(2026, 11, 24, 9, tzinfo=UTC)
@@ -38,6 +38,7 @@ def feedback(accepted: bool) -> Feedback:
         label="Shared room",
         accepted=accepted,
         labelled_at=AT,
+        propensity=0.05,
     )
 
 
@@ -63,29 +64,21 @@ def test_a_labelled_event_is_a_label() -> None:
 def test_the_domain_is_the_source_or_else_the_language(
     source: str | None, language: str | None, domain: str
 ) -> None:
-    """Labels and feedback are told apart by where they come from; unknown is a domain too."""
-    events: list[LabelledEvent | Feedback] = [labelled(), feedback(accepted=True)]
-    for event in events:
-        said = msgspec.structs.replace(event, source=source, language=language)
-        found = read(record(said), PREFIX)
-
-        assert isinstance(found, Label)
-        assert domain == found.domain
-
-
-def test_accepted_feedback_is_a_label_of_a_person() -> None:
-    """The label that was shown is right."""
-    found = read(record(feedback(accepted=True)), PREFIX)
+    """Labels are told apart by where they come from; unknown is a domain too."""
+    said = msgspec.structs.replace(labelled(), source=source, language=language)
+    found = read(record(said), PREFIX)
 
     assert isinstance(found, Label)
-    assert (found.label, found.origin, found.text) == ("Shared room", "person", "Piso")
+    assert domain == found.domain
 
 
-def test_rejected_feedback_is_an_objection() -> None:
-    """It says what a listing is not, which teaches nothing positive."""
-    event = record(feedback(accepted=False))
+@pytest.mark.parametrize("accepted", [True, False])
+def test_feedback_is_an_opinion(accepted: bool) -> None:
+    """It is no label, even where the label that was shown is right."""
+    event = record(feedback(accepted))
+    expected = Opinion(event, "e-2", "l-1", "Piso", "Shared room", accepted, AT, 0.05)
 
-    assert Objection(event, "l-1", "Shared room") == read(event, PREFIX)
+    assert expected == read(event, PREFIX)
 
 
 def test_a_deletion_is_to_forget() -> None:

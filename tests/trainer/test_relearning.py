@@ -92,8 +92,8 @@ def test_what_was_deleted_is_inside_for_so_many_labels_at_most() -> None:
     """Also where nothing else calls for it; the first deletion counts."""
     even = {"Entire home/apt": 10_000, "Private room": 10_000}
     fitted = Fitted(even, 20_000)
-    last = 20_500 + FORGET_WITHIN_LABELS
+    now, within = Fitted(even, 20_500), FORGET_WITHIN_LABELS
 
-    assert why_anew(fitted, Fitted(even, last - 1), 0, 1_000, 20_500) == ""
-    assert why_anew(fitted, Fitted(even, last), 0, 1_000, 20_500) == "1000 labels since a deletion"
-    assert why_anew(fitted, Fitted(even, last), 0, 1_000, None) == ""
+    assert why_anew(fitted, now, 0, 1_000, within - 1) == ""
+    assert why_anew(fitted, now, 0, 1_000, within) == "1000 labels since a deletion"
+    assert why_anew(fitted, now, 0, 1_000, None) == ""

@@ -110,7 +110,7 @@ def test_another_opinion_releases_nothing(bench: Bench) -> None:
 
 
 def test_an_operator_accepts_or_rejects(bench: Bench) -> None:
-    """What the command sends is a label that counts, or an objection that ends it."""
+    """What the command sends is a label that counts, or a rejection that ends it."""
     bench.feed(wrong(), wrong(NUMBERS[1]), first=KNOWN)
     one, other = (suspect.label for suspect in bench.database.suspects.all())
     before = bench.database.last_learned()

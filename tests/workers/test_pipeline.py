@@ -21,6 +21,7 @@ from schemas.topics import Topic
 from tests.releases import FILLERS, KABOOM, ROOM_TYPES, WORDS, load_tiny
 from workers.outcomes import Outcome, Window
 from workers.pipeline import Pipeline
+from workers.review import Review
 
 AT = datetime(2026, 11, 24, 9, tzinfo=UTC)
 TRACE = ("traceparent", b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
@@ -61,7 +62,7 @@ def _record(
 
 
 def run(records: Sequence[Record], classifier: Classifier, share: float = 0.0) -> Window:
-    return Pipeline("p.", share).run(records, classifier, AT)
+    return Pipeline("p.", Review(share)).run(records, classifier, AT)
 
 
 def answer(outcome: Outcome) -> Classification:
@@ -241,6 +242,58 @@ def test_a_share_of_the_confident_answers_asks_too(classifier: Classifier) -> No
     assert {("random", 0.1, False)} == {
         (request(o).reason, request(o).propensity, answer(o).needs_review) for o in chosen
     }
+
+
+def test_a_budget_asks_about_the_most_uncertain(classifier: Classifier) -> None:
+    """In place of the threshold, with the chance of each, the same however windows are cut."""
+    words = ("Entire loft", "hotel room", "con", "Entire loft piso")
+    records = [good(words[n % 4 if n % 10 else 2], offset=n) for n in range(400)]
+    whole, cut = (Pipeline("p.", Review(0.02, 0.1)) for _ in range(2))
+    window = whole.run(records, classifier, AT)
+    parts = [
+        o for part in _cut(records, [7, 60, 200]) for o in cut.run(part, classifier, AT).outcomes
+    ]
+    asked = [request(o) for o in window.outcomes if o.detail]
+    uncertain = [each for each in asked if each.reason == "uncertain"]
+
+    assert [o.detail for o in window.outcomes] == [o.detail for o in parts]
+    assert 25 < len(uncertain) < 55
+    assert len([each for each in uncertain if each.event.title == "con"]) > 0.9 * len(uncertain)
+    assert any(answer(o).needs_review and not o.detail for o in window.outcomes)
+    assert all(0.02 <= each.propensity <= 1 for each in asked)
+    assert len({each.propensity for each in asked}) > 5
+    assert window.review_entropy > 1
+
+
+def test_exploring_shows_other_labels_and_says_so(classifier: Classifier) -> None:
+    """The scores stay the release's, and people are asked about what the release says."""
+    records = [good("Entire loft", offset=n) for n in range(500)]
+    pipeline = Pipeline("p.", Review(0.5), explore=0.3)
+    outcomes = pipeline.run(records, classifier, AT).outcomes
+    explored = [each for each in outcomes if each.explored]
+    found = [answer(each) for each in outcomes]
+
+    assert 100 < len(explored) < 200
+    assert {answer(each).label for each in explored} == set(ROOM_TYPES[1:])
+    assert {each.label for each in outcomes} == {"Entire home/apt"}
+    assert {request(each).label for each in outcomes if each.detail} == {"Entire home/apt"}
+    assert {
+        (each.label == "Entire home/apt", round(each.propensity or 1, 9)) for each in found
+    } == {
+        (True, 0.7),
+        (False, 0.1),
+    }
+    for each in found:
+        assert each.confidence == each.scores[each.label]
+        assert each.needs_review == (each.confidence < classifier.manifest.review_below)
+    assert outcomes == pipeline.run(records, classifier, AT).outcomes
+
+
+def test_without_exploring_no_propensity_is_written(classifier: Classifier) -> None:
+    """The answer is as it was before there was such a field."""
+    outcome = run([good("Entire loft")], classifier).outcomes[0]
+
+    assert "propensity" not in json.loads(outcome.messages[0].value or b"{}")
 
 
 @pytest.mark.parametrize(("share", "asked"), [(0.0, 0), (1.0, 50)])

@@ -20,6 +20,7 @@ from schemas.topics import Topic
 from tests.releases import KABOOM, ROOM_TYPES, load_tiny, tiny_head
 from workers.outcomes import Outcome, Window
 from workers.pipeline import Pipeline
+from workers.review import Review
 from workers.trials import Challenger
 
 AT = datetime(2026, 11, 25, 9, tzinfo=UTC)
@@ -67,7 +68,7 @@ def records(titles: Sequence[str], listings: Sequence[str] | None = None) -> lis
 
 
 def run(live: Classifier, found: Sequence[Record], *challengers: Challenger) -> Window:
-    return Pipeline("p.", 0.0).run(found, live, AT, challengers)
+    return Pipeline("p.", Review(0.0)).run(found, live, AT, challengers)
 
 
 def answers(outcome: Outcome) -> list[Classification]:

@@ -1,5 +1,6 @@
 """A fine-tuned encoder, and what it makes of every listing that is kept by now."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -9,6 +10,7 @@ from artefacts.manifest import ENCODER, WEIGHTS, Blob
 from trainer.database import Database
 from trainer.finetuning.job import JobFolder
 from trainer.kept import Items
+from trainer.learners.base import Example
 from trainer.live import LiveRelease, Releases
 
 
@@ -56,6 +58,15 @@ class Finished:
             rows = self._encoder.of_tokens(live.classifier.tokenise(items.texts)).features
             self._features.update(zip(missing[:most], rows, strict=True))
         return len(missing) <= most
+
+    def encode(self, live: LiveRelease, texts: Sequence[str]) -> list[Example | None]:
+        """Texts as a learner would see them; None where the features are not finite numbers."""
+        tokens = live.classifier.tokenise(texts)
+        rows = self._encoder.of_tokens(tokens).features
+        return [
+            Example(row, text.ids) if np.isfinite(row).all() else None
+            for row, text in zip(rows, tokens, strict=True)
+        ]
 
     def seen(self, items: Items, seqs: dict[str, int]) -> Items:
         """Kept listings as this encoder sees them; `seqs` are the numbers of their labels."""

@@ -12,6 +12,7 @@ the encoder.
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -141,7 +142,7 @@ class SlowPath:
         seqs = self._database.kept.seqs()
         replay = finished.seen(self._database.kept.items(held_out=False), seqs)
         holdout = finished.seen(self._database.kept.items(held_out=True), seqs)
-        learner = self._learning.fitted(replay)
+        learner = self._learning.fitted(replay, partial(finished.encode, live))
         tuned = Tuned(finished.parts, finished.figures, holdout.features)
         blobs = {**live.manifest.blobs, ENCODER: Blob.of(finished.parts[ENCODER])}
         with self._database.transaction():
