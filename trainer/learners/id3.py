@@ -148,6 +148,27 @@ class Node:
         return Grown(totals, self.column, 0.5, self.off.grown(off), self.on.grown(on))
 
 
+def induce(examples: Sample, rows: Rows, least: float) -> Node:
+    """
+    Grow a tree from some examples: ID3 (Quinlan 1986, "Induction of Decision Trees").
+
+    Args:
+        examples: What they are of.
+        rows: Theirs.
+        least: A node asks only what tells so much (G).
+    """
+    root = Node(Counts.of(examples.at(rows)))
+    waiting = [(root, rows)]
+    while waiting:
+        node, here = waiting.pop()
+        node.column = node.counts.best(least)
+        if node.column != LEAF:
+            sides = split(here, examples.flags, node.column)
+            node.off, node.on = (Node(Counts.of(examples.at(side))) for side in sides)
+            waiting += zip((node.off, node.on), sides, strict=True)
+    return root
+
+
 def xlogx(counts: Vector | np.float64) -> Vector:
     """Each count times its natural logarithm; 0 at 0."""
     found: Vector = xlogy(counts, counts)

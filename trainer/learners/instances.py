@@ -8,6 +8,7 @@ from trainer.learners.id3 import Rows, Sample
 
 class _State(msgspec.Struct, frozen=True):
     bound: int
+    came: int
     flags: bytes
     classes: bytes
     weights: bytes
@@ -22,30 +23,35 @@ class Instances:
         flags: How many flags an example has.
 
     Attributes:
+        bound: So many are kept.
+        came: So many have come.
         kept: What is at each place, taken or not.
     """
 
     def __init__(self, bound: int, flags: int) -> None:
         self.bound = bound
         self.kept = Sample(np.zeros((bound, flags), np.bool_), np.zeros((bound, 0)))
-        self._next = 0
-        self._count = 0
+        self.came = 0
 
     def rows(self) -> Rows:
-        """The places that are taken, the oldest first."""
-        return (self._next - self._count + np.arange(self._count)) % self.bound
+        """The places of those that are kept, the oldest first."""
+        return np.arange(max(self.came - self.bound, 0), self.came) % self.bound
+
+    def since(self, rows: Rows, came: int) -> Rows:
+        """Which of some places are of examples before which so many or more had come."""
+        return rows[(self.came - 1 - rows) % self.bound < self.came - came]
 
     def leaving(self, coming: int) -> Rows:
         """The places of those that leave when so many come, no more than the bound."""
-        return self.rows()[: max(0, self._count + coming - self.bound)]
+        rows = self.rows()
+        return rows[: max(0, len(rows) + coming - self.bound)]
 
     def add(self, examples: Sample) -> Rows:
         """Keep examples, no more than the bound, and return their places."""
-        rows: Rows = (self._next + np.arange(len(examples))) % self.bound
+        rows: Rows = np.arange(self.came, self.came + len(examples)) % self.bound
         self.kept.flags[rows] = examples.flags
         self.kept.shares[rows] = examples.shares
-        self._next = (self._next + len(examples)) % self.bound
-        self._count = min(self.bound, self._count + len(examples))
+        self.came += len(examples)
         return rows
 
     def widen(self) -> None:
@@ -58,6 +64,7 @@ class Instances:
         classes = kept.shares.argmax(axis=1) if len(kept) else np.zeros(0, np.int64)
         state = _State(
             self.bound,
+            self.came,
             np.packbits(kept.flags, axis=1).tobytes(),
             classes.astype(np.uint32).tobytes(),
             kept.shares.sum(axis=1).tobytes(),
@@ -75,5 +82,6 @@ class Instances:
         packed = np.frombuffer(stored.flags, np.uint8).reshape(len(weights), -(-flags // 8))
         bits = np.unpackbits(packed, axis=1, count=flags).astype(np.bool_)
         places = np.frombuffer(stored.classes, np.uint32).astype(np.intp)
+        instances.came = stored.came - len(weights)
         instances.add(Sample.of(bits, places, weights, classes))
         return instances
