@@ -15,8 +15,8 @@ from trainer.learners.base import Examples, Features
 Bits = NDArray[np.bool_]
 Columns = NDArray[np.intp]
 
-TOKENS = 512
-CUTS = 384
+TOKENS = 1_024
+CUTS = 128
 MOST_CUTS_EACH = 7
 """Octiles: more of them hardly differ where they are set from some hundred examples."""
 

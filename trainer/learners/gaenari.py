@@ -7,15 +7,14 @@ import numpy as np
 
 from trainer.learners.flagged import Flagged
 from trainer.learners.flags import CUTS, TOKENS
-from trainer.learners.id3 import LEAF, Node, Rows, Sample, Vector, induce, split
+from trainer.learners.id3 import EVIDENCE, LEAF, Node, Rows, Sample, Vector, induce, split
 from trainer.learners.instances import Instances
 from trainer.learners.trees import Grown, Tree
 
 INSTANCES = 4_000
 NODES = 511
-WEAK = 0.8
+WEAK = 0.95
 PATIENCE = 5.0
-EVIDENCE = 12.0
 
 _DELTA = 0.01  # how probable it may be that a leaf seems to have changed, and has not
 

@@ -12,12 +12,12 @@ from trainer.learners.flags import TOKENS, Flags
 from trainer.learners.river_tree import BranchState, LeafState, RiverTree
 from trainer.learners.trees import Grown, Tree
 
-NUMBERS = 384
+NUMBERS = 64
 DEPTH = 12
 ACTIVE = 32
 PATIENCE = 25.0
-DELTA = 1e-3
-TIE = 0.2
+DELTA = 0.05
+TIE = 0.3
 
 
 class _Own(msgspec.Struct, frozen=True):

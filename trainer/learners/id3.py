@@ -16,6 +16,11 @@ Rows = NDArray[np.intp]
 
 LEAF = -1
 
+EVIDENCE = 18.0
+"""
+The least G for which a node asks. By chance one flag in 40,000 tells as much of two classes; there are 1,000.
+"""
+
 _DECIMALS = 6  # of G: flags that differ by less tell the same, and the first of them is taken
 _PARTS = 1_024
 

@@ -5,11 +5,10 @@ import numpy as np
 
 from trainer.learners.flagged import Flagged
 from trainer.learners.flags import CUTS, TOKENS
-from trainer.learners.id3 import LEAF, Counts, Node, Rows, Sample, split
+from trainer.learners.id3 import EVIDENCE, LEAF, Counts, Node, Rows, Sample, split
 from trainer.learners.trees import Tree
 
-NODES = 255
-EVIDENCE = 12.0
+NODES = 127
 
 
 class _Kept(msgspec.Struct, frozen=True):

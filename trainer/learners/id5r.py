@@ -7,12 +7,11 @@ import numpy as np
 
 from trainer.learners.flagged import Flagged
 from trainer.learners.flags import CUTS, TOKENS, Bits
-from trainer.learners.id3 import LEAF, Counts, Node, Rows, Sample, split
+from trainer.learners.id3 import EVIDENCE, LEAF, Counts, Node, Rows, Sample, split
 from trainer.learners.instances import Instances
 from trainer.learners.trees import Tree
 
-INSTANCES = 2_000
-EVIDENCE = 12.0
+INSTANCES = 4_000
 
 
 class _Kept(msgspec.Struct, frozen=True):

@@ -14,7 +14,7 @@ from trainer.learners.id3 import Counts, Rows, Sample, Vector, xlogx
 from trainer.learners.trees import TRUST_IN_PARENT
 
 RULES = 64
-PATIENCE = 25
+PATIENCE = 10.0
 DELTA = 1e-3
 
 Literal = tuple[int, bool]
@@ -42,6 +42,12 @@ class _Rule:
         columns = [column for column, _ in self.literals]
         met: Bits = (flags[:, columns] == [on for _, on in self.literals]).all(axis=1)
         return met
+
+    def begin(self, examples: Sample, covered: Vector) -> None:
+        """Count anew, from examples that are among the covered (classes,) that were counted."""
+        self.counts = Counts.of(examples)
+        self.before = covered - self.counts.totals
+        self.looked = 0.0
 
 
 class _RuleState(msgspec.Struct, frozen=True):
@@ -137,29 +143,38 @@ class Rules(Flagged):
 
     def _cover(self, rule: _Rule, examples: Sample) -> None:
         rule.counts += Counts.of(examples)
-        seen = float(rule.counts.totals.sum())
-        if seen >= rule.looked + self._patience:
-            rule.looked = seen
-            self._try(rule)
+        self._consider(rule, examples)
 
-    def _try(self, rule: _Rule) -> None:
-        """Make a rule longer, if that makes its classes surer; of the default rule, make a new one."""
+    def _consider(self, rule: _Rule, examples: Sample) -> None:
+        """
+        Make a rule longer, or a new one of the default rule, if it is time and classes get surer by it.
+
+        Args:
+            rule: One of the list.
+            examples: What it covers of the mini-batch that it has just counted: with them it counts anew.
+        """
+        seen = float(rule.counts.totals.sum())
+        if seen < rule.looked + self._patience:
+            return
+        rule.looked = seen
         literal = _best_literal(rule.counts, self._delta)
         is_default = rule is self._list[-1]
         if literal is None or (is_default and len(self._list) > self._rules):
             return
         column, on = literal
-        having = rule.counts.on[:, column]
-        covered = having if on else rule.counts.totals - having
-        before = rule.before
+        totals, having = rule.counts.totals, rule.counts.on[:, column]
+        met = having if on else totals - having
+        meets = examples.flags[:, column] == on
+        inside, outside = examples.at(np.flatnonzero(meets)), examples.at(np.flatnonzero(~meets))
+        longer = rule
         if is_default:
-            made = _Rule([literal], self._nothing(), covered)
-            self._list.insert(-1, made)
-            rule.before = rule.counts.totals - covered
-        else:
-            rule.literals = [*rule.literals, literal]
-            rule.before = covered
-        rule.counts, rule.looked = self._nothing(), 0.0
+            longer = _Rule([], self._nothing(), rule.before)
+            self._list.insert(-1, longer)
+            rule.begin(outside, totals - met)
+            self._consider(rule, outside)
+        longer.literals = [*longer.literals, literal]
+        longer.begin(inside, met)
+        self._consider(longer, inside)
 
     def _nothing(self) -> Counts:
         return Counts.none(len(self._classes), self._flags.width)
@@ -263,17 +278,16 @@ class _List:
 
 
 def _best_literal(counts: Counts, delta: float) -> Literal | None:
-    """The literal that makes classes surest, beyond what chance allows; None if none does."""
+    """The literal that takes most entropy away, if that is more than chance allows; None if none is."""
     classes = np.count_nonzero(counts.totals)
     if classes < 2:
         return None
     have = np.stack([counts.on, counts.totals[:, None] - counts.on])  # (on or off, classes, flags)
-    covered = have.sum(axis=1)
+    covered, total = have.sum(axis=1), counts.totals.sum()
     least = np.maximum(covered, 1 / 1_024)
     entropies = (xlogx(covered) - xlogx(have).sum(axis=1)) / least / np.log(2)
-    total = counts.totals.sum()
-    entropy = (xlogx(total) - xlogx(counts.totals).sum()) / total / np.log(2)
-    bound = np.log2(classes) * np.sqrt(np.log(1 / delta) / (2 * least))
-    sure = np.where(covered < total, entropy - entropies - bound, -np.inf)
-    which, column = np.unravel_index(int(sure.argmax()), sure.shape)
-    return (int(column), bool(which == 0)) if sure[which, column] > 0 else None
+    gained = (xlogx(total) - xlogx(counts.totals).sum()) / total / np.log(2) - entropies
+    chance = np.log2(classes) * np.sqrt(np.log(1 / delta) / (2 * least))
+    worth = np.where((covered < total) & (gained > chance), covered * gained, 0)
+    which, column = np.unravel_index(int(worth.argmax()), worth.shape)
+    return (int(column), bool(which == 0)) if worth[which, column] > 0 else None
