@@ -137,7 +137,11 @@ class Quantisation(msgspec.Struct, frozen=True):
 
 
 class Losses(msgspec.Struct, frozen=True):
-    """Mean log loss after some steps of training, on what is learned and on what only validates."""
+    """
+    Mean loss after some steps of training, on what is learned and on what only validates.
+
+    It is the log loss; where a teacher taught, the sum that was minimised (docs/transfer.md).
+    """
 
     step: int
     training: float
@@ -186,7 +190,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
         parent: The release that it was learned from, if any.
         base_model: Where the encoder came from, such as `minilm` or a folder.
         quality: How good it is on the hold-out; None where there was none.
-        learner: What made the head: `untrained`, `imported` or a learner's name.
+        learner: What made the head: `untrained`, `imported`, `fine-tuned`, `distilled` or a learner's
+            name.
         quantisation: What its encoder loses in 8-bit integers; None if it computes in 32-bit floats.
         fine_tuning: How its encoder was fine-tuned, where this release is the first with it.
         golden: Inputs and the logits they must have on the machine that serves them.

@@ -11,6 +11,7 @@ from roomstream.commands import base, dead, labels, listings, releases, schemas,
 from roomstream.commands.audit import audit
 from roomstream.commands.classify import classify
 from roomstream.commands.demo import demo
+from roomstream.commands.distil import distil
 from roomstream.commands.doctor import doctor
 from roomstream.commands.finetune import finetune
 from roomstream.commands.output import notes
@@ -35,6 +36,7 @@ app.command()(classify)
 app.command()(audit)
 app.command()(doctor)
 app.command()(finetune)
+app.command()(distil)
 for name, group in (
     ("topics", topics),
     ("base", base),

@@ -85,7 +85,7 @@ def import_base(
     """
     progress(f"Loading {source}")
     loaded = load_source(source)
-    _check_length(max_length, loaded.encoder.model.config.max_position_embeddings)
+    check_length(max_length, loaded.encoder.model.config.max_position_embeddings)
     progress("Exporting the encoder as ONNX")
     golden = Tokenizer(loaded.tokenizer_json, max_length).encode(GOLDEN_TEXTS)
     parts = {
@@ -100,7 +100,7 @@ def import_base(
     release_labels, parts[HEAD], learner, lineage = _head(
         loaded, labels, examples, parts, max_length, progress
     )
-    _check_labels(release_labels)
+    check_labels(release_labels)
     created_at = datetime.now(UTC)
     manifest = Manifest(
         release=new_release_id(created_at, Blob.of(parts[HEAD])),
@@ -162,8 +162,13 @@ def _own_labels(own: list[str], given: Sequence[str]) -> list[str]:
     )
 
 
-def _check_labels(labels: list[str]) -> None:
-    """Refuse labels that a manifest or an answer on Kafka could not carry."""
+def check_labels(labels: Sequence[str]) -> None:
+    """
+    Refuse labels that a manifest or an answer on Kafka could not carry.
+
+    Raises:
+        ConfigurationError: One of them.
+    """
     for label in labels:
         try:
             msgspec.convert(label, Label)
@@ -197,6 +202,12 @@ def _fitted(
     return learner.head(), learner.name, Lineage(labels_by_class=counts)
 
 
-def _check_length(max_length: int, most: int) -> None:
+def check_length(max_length: int, most: int) -> None:
+    """
+    Refuse inputs that are longer than a model reads.
+
+    Raises:
+        ConfigurationError: It reads `most` tokens.
+    """
     if not 3 <= max_length <= most:
         raise ConfigurationError(f"--max-length {max_length}: this model reads 3 to {most} tokens.")

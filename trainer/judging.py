@@ -176,13 +176,7 @@ class Judging:
             sum(each.labels for each in seen),
             stream_shares(seen),
         )
-        bounds = Bounds(
-            settings.max_accuracy_loss,
-            settings.max_recall_loss,
-            settings.max_calibration_loss,
-            settings.min_recall_items,
-            noise_items,
-        )
+        bounds = bounds_of(settings, noise_items)
         of_live = holdout.answers(live.classifier)
         results = judge(holdout.truth, answers, of_live, baseline, bounds, fresh)
         proved = self._proved.beside(live)
@@ -218,6 +212,17 @@ def _includes(ours: Lineage, theirs: Lineage) -> bool:
     return bool(theirs.ranges) and all(
         learned(each.first, each.next, ranges.get((each.topic, each.partition)))
         for each in theirs.ranges
+    )
+
+
+def bounds_of(settings: TrainerSettings, noise_items: int) -> Bounds:
+    """How much worse than the live release a candidate may be, where chance may cost so many listings."""
+    return Bounds(
+        settings.max_accuracy_loss,
+        settings.max_recall_loss,
+        settings.max_calibration_loss,
+        settings.min_recall_items,
+        noise_items,
     )
 
 

@@ -53,7 +53,7 @@ def load_source(source: str) -> Source:
     Raises:
         ConfigurationError: It is not there, no DistilBERT, or not whole.
     """
-    with _quiet(), _translated(source):
+    with quiet(), translated(source, "a DistilBERT", _WANTED):
         if source == MINILM:
             return _load_minilm(packaged_minilm())
         config = AutoConfig.from_pretrained(source)
@@ -62,29 +62,23 @@ def load_source(source: str) -> Source:
                 f"{source} is a {config.model_type} model; roomstream serves DistilBERT. Choose "
                 f"'{MINILM}', or a model whose config.json says model_type distilbert."
             )
-        tokenizer_json = _tokenizer_json(source, config.vocab_size)
+        tokenizer_json = fast_tokenizer_json(source, config.vocab_size)
         if any("SequenceClassification" in name for name in config.architectures or ()):
             return _load_classifier(source, tokenizer_json)
-        model = _pretrained(DistilBertModel, source)
+        model = pretrained(DistilBertModel, source)
         return Source(PooledEncoder(model, "mean"), tokenizer_json)
 
 
 def _load_minilm(folder: Path) -> Source:
-    bert = _pretrained(BertModel, str(folder), add_pooling_layer=False)
+    bert = pretrained(BertModel, str(folder), add_pooling_layer=False)
     model = distilbert_of_bert(bert)
-    tokenizer_json = _tokenizer_json(str(folder), bert.config.vocab_size)
+    tokenizer_json = fast_tokenizer_json(str(folder), bert.config.vocab_size)
     return Source(PooledEncoder(model, "mean"), tokenizer_json)
 
 
 def _load_classifier(source: str, tokenizer_json: bytes) -> Source:
-    model = _pretrained(DistilBertForSequenceClassification, source)
-    names = model.config.id2label
-    labels = [str(names[index]) for index in range(model.config.num_labels)]
-    if len(labels) < 2 or model.config.problem_type not in (None, "single_label_classification"):
-        raise ConfigurationError(
-            f"{source} does not choose one of several labels (num_labels {len(labels)}, "
-            f"problem_type {model.config.problem_type}). Choose a single-label classifier."
-        )
+    model = pretrained(DistilBertForSequenceClassification, source)
+    labels = single_labels(source, model.config)
     weights = {name: value.detach().numpy() for name, value in model.named_parameters()}
     head = two_layer_head(
         weights["pre_classifier.weight"].T,
@@ -95,7 +89,29 @@ def _load_classifier(source: str, tokenizer_json: bytes) -> Source:
     return Source(PooledEncoder(model.distilbert, "first"), tokenizer_json, labels, head)
 
 
-def _pretrained(kind: Any, source: str, **options: Any) -> Any:
+def single_labels(source: str, config: Any) -> list[str]:
+    """
+    The labels of a classifier, in the order of its answers.
+
+    Raises:
+        ConfigurationError: It does not choose one of several.
+    """
+    labels = [str(config.id2label[index]) for index in range(config.num_labels)]
+    if len(labels) < 2 or config.problem_type not in (None, "single_label_classification"):
+        raise ConfigurationError(
+            f"{source} does not choose one of several labels (num_labels {len(labels)}, "
+            f"problem_type {config.problem_type}). Choose a single-label classifier."
+        )
+    return labels
+
+
+def pretrained(kind: Any, source: str, **options: Any) -> Any:
+    """
+    Load a model, whole and ready to answer.
+
+    Raises:
+        ConfigurationError: Weights are missing.
+    """
     model, found = kind.from_pretrained(
         source,
         attn_implementation="eager",
@@ -128,7 +144,13 @@ def packaged_minilm() -> Path:
     return Path(spec.submodule_search_locations[0]) / "model"
 
 
-def _tokenizer_json(source: str, vocabulary: int) -> bytes:
+def fast_tokenizer_json(source: str, vocabulary: int) -> bytes:
+    """
+    The tokenizer of a model that knows so many tokens, as `tokenizer.json`.
+
+    Raises:
+        ConfigurationError: It is not fast, not there, or another model's.
+    """
     tokenizer = AutoTokenizer.from_pretrained(source)
     if not tokenizer.is_fast:
         raise ConfigurationError(
@@ -149,7 +171,7 @@ def _tokenizer_json(source: str, vocabulary: int) -> bytes:
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Keep progress bars and advice of transformers out of our output."""
     before = transformers.logging.get_verbosity()
     transformers.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
@@ -161,7 +183,7 @@ def _quiet() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _translated(source: str) -> Iterator[None]:
+def translated(source: str, kind: str, wanted: str) -> Iterator[None]:
     """Turn whatever transformers raises about a source into one error, in this one place."""
     try:
         yield
@@ -170,7 +192,11 @@ def _translated(source: str) -> Iterator[None]:
     except Exception as error:
         first = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
         raise ConfigurationError(
-            f"{source} cannot be loaded as a DistilBERT: {first} Give '{MINILM}', a folder made by "
-            "save_pretrained (config.json, model.safetensors, tokenizer.json), or the name of a "
-            "model on the Hugging Face hub, which needs a network."
+            f"{source} cannot be loaded as {kind}: {first} {wanted}"
         ) from error
+
+
+_WANTED = (
+    f"Give '{MINILM}', a folder made by save_pretrained (config.json, model.safetensors, "
+    "tokenizer.json), or the name of a model on the Hugging Face hub, which needs a network."
+)

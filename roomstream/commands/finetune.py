@@ -1,8 +1,9 @@
-"""`roomstream finetune`: how the encoder was fine-tuned, and asking for it."""
+"""`roomstream finetune`: how the encoder was fine-tuned, asking for it, and doing it here with a file."""
 
 import uuid
 from contextlib import closing
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Annotated
 
 import msgspec
@@ -11,12 +12,25 @@ import typer
 from artefacts.manifest import WEIGHTS, Manifest
 from artefacts.store import Store
 from roomstream.commands.output import Json, moment, out, print_json, print_table, tell
+from roomstream.commands.training import (
+    DEFAULT,
+    Epochs,
+    MaxLength,
+    Patience,
+    Picture,
+    Rate,
+    Seed,
+    tell_outcome,
+    workshop,
+)
 from roomstream.options import with_settings
 from runtime.announcements import Announcements, request_fine_tuning
 from runtime.permissions import Access, permitted, reading
 from runtime.settings import KafkaSettings, SharedSettings
+from schemas.errors import ConfigurationError
 from schemas.events import FineTuneRequest
 from schemas.topics import Topic
+from trainer.transfer.plan import Pace
 
 _READ_SECONDS = 30
 
@@ -25,16 +39,41 @@ _READ_SECONDS = 30
 def finetune(
     kafka: KafkaSettings,
     shared: SharedSettings,
+    data: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="FILE",
+            help="A CSV of labelled listings to fine-tune on, here and now: title, label, and an id that "
+            "stays the same. Without it nothing is trained here.",
+        ),
+    ] = None,
     now: Annotated[
         bool, typer.Option("--now", help="Ask the trainer to begin as soon as it can.")
     ] = False,
     why: Annotated[
         str, typer.Option(max=500, help="The reason, for those who ask later.")
     ] = "an operator asked",
+    base: Annotated[
+        str | None,
+        typer.Option(
+            help="With FILE: what to begin with, as for 'roomstream base import': minilm, a folder, a "
+            "model of the Hugging Face hub. Default: the encoder of the live release."
+        ),
+    ] = None,
+    epochs: Epochs = DEFAULT.epochs,
+    learning_rate: Rate = DEFAULT.rate,
+    patience: Patience = DEFAULT.patience,
+    max_length: MaxLength = None,
+    seed: Seed = DEFAULT.seed,
+    picture: Picture = None,
     as_json: Json = False,
 ) -> None:
     """
-    Show when the encoder was fine-tuned and how it went, or ask the trainer to do it now.
+    Show when the encoder was fine-tuned, ask the trainer to do it now, or do it here on a file.
+
+    With FILE a base and a new head are trained on it in this process. A tenth of it
+    (TRAINER_HOLDOUT_SHARE) is never learned: by it the candidate is compared with the live release, with
+    the bounds of the trainer. It is live if it passes; else nothing is published and the exit code is 3.
 
     The trainer does it by itself too, after --finetune-every-labels labels. Where it stands meanwhile is
     in its log and metrics (roomstream_trainer_finetune_step).
@@ -43,7 +82,18 @@ def finetune(
     release is pinned, and while no processor time is left (--finetune-cpu-seconds a day; 0: for ever).
     Without weights in the live release, or with too few listings kept, only a log line comes of it.
     """
-    if now:
+    if data is not None:
+        if now:
+            raise ConfigurationError(
+                "--now asks a running trainer, FILE is learned here: give one of them."
+            )
+        pace = Pace(epochs, learning_rate, patience, seed)
+        with workshop(kafka, shared, data, pace, max_length, picture) as ours:
+            outcome = ours.fine_tune(base)
+        tell_outcome(outcome, picture, as_json)
+    elif base or picture:
+        raise ConfigurationError("--base and --picture are for a file: name it as well.")
+    elif now:
         _ask(kafka, shared, why, as_json)
     else:
         _show(kafka, shared, as_json)
@@ -88,7 +138,7 @@ def _show(kafka: KafkaSettings, shared: SharedSettings, as_json: bool) -> None:
             }
         )
         return
-    print_table(("release", "why", "listings", "best step", "log loss of others"), _rows(tuned))
+    print_table(("release", "why", "listings", "best step", "loss of others"), _rows(tuned))
     if not tuned:
         out.print("No release of the store has a fine-tuned encoder yet.")
     if known and not possible:

@@ -79,7 +79,7 @@ def gates(explanation: Explanation) -> Table:
 
 
 def losses(explanation: Explanation) -> Table:
-    """Mean log loss on the way of a fine-tuning."""
+    """Mean loss on the way of a fine-tuning."""
     tuned = explanation.fine_tuning
     return Table(
         "Fine-tuning",

@@ -44,7 +44,7 @@ def _losses(explanation: Explanation) -> Table:
     kept = tuned.curve.index(_kept(tuned.curve, tuned.best_step))
     return Table(
         "Fine-tuning",
-        ("log loss", "first", f"step {tuned.best_step:,} (kept)", "last", "on the way"),
+        ("loss", "first", f"step {tuned.best_step:,} (kept)", "last", "on the way"),
         [
             (name, f"{row[0]:.3f}", f"{row[kept]:.3f}", f"{row[-1]:.3f}", sparkline(row))
             for name, row in (("training", training), ("validation", validation))

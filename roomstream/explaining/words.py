@@ -55,7 +55,7 @@ def tuning(tuned: FineTuning) -> str:
     first, last = tuned.curve[0], tuned.curve[-1]
     best = min(tuned.curve, key=lambda each: abs(each.step - tuned.best_step))
     return (
-        f"{text}: on {tuned.validated_on:,} others its log loss was {first.validation:.3f} at step "
+        f"{text}: on {tuned.validated_on:,} others its loss was {first.validation:.3f} at step "
         f"{first.step:,}, {best.validation:.3f} at step {best.step:,}, which is kept, and "
         f"{last.validation:.3f} at the end, step {last.step:,} ({tuned.stopped})."
     )

@@ -1,75 +1,29 @@
-"""How a DistilBERT is fine-tuned on the replay buffer: the training loop, without files and processes."""
+"""How a DistilBERT is fine-tuned on the replay buffer: what is drawn, minimised, and when it stops."""
 
-import math
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch.nn import functional
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from artefacts.graphs import padded
 from artefacts.manifest import Losses
-from schemas.errors import RoomstreamError
 from trainer.encoders import PooledEncoder
 from trainer.finetuning.job import Listings
-from trainer.finetuning.precision import training_precision
+from trainer.finetuning.loop import Loop, Model
 
-BATCH = 32
-ENCODER_RATE, HEAD_RATE = 1e-4, 1e-3
-WARM_UP_STEPS = 60
-CLIP = 1.0
 DARK_WEIGHT = 0.1
-EVALUATIONS = 10
-MEAN_EVERY_STEPS = 3
-"""The running mean takes every third step in: to go through all weights costs a twelfth of a step."""
-
-_POOL_BATCHES = 8
 
 
-class Classifier(torch.nn.Module):
-    """
-    An encoder with a linear head, which begins at zero: every class has the same score.
-
-    Features of length 1 are stretched, so that each has about the variance 1: else a head that begins at
-    zero takes longer to learn than the encoder to forget. Measured on 800 Dublin listings with LDA on the
-    features (accuracy / macro-F1), 2,000 learned, one seed: frozen MiniLM .828/.621; 150 steps without
-    stretching .806/.602; 150 steps as here .839/.669, in 63 s of processor time.
-    """
-
-    def __init__(self, encoder: PooledEncoder, classes: int) -> None:
-        super().__init__()
-        self.encoder = encoder
-        self.head = torch.nn.Linear(encoder.model.config.dim, classes)
-        torch.nn.init.zeros_(self.head.weight)
-        torch.nn.init.zeros_(self.head.bias)
-        self._stretch = encoder.model.config.dim**0.5 if encoder.pooling == "mean" else 1.0
-
-    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
-        """Score int64 (batch, sequence) twice: float32 (batch, classes)."""
-        return self.scores(self.encoder(input_ids, attention_mask))
-
-    def scores(self, features: torch.Tensor) -> torch.Tensor:
-        """Score features, float32 (batch, dim): float32 (batch, classes)."""
-        logits: torch.Tensor = self.head(features * self._stretch)
-        return logits
-
-
-class Training:
+class Training(Loop):
     """
     One run, a mini-batch at a time.
 
-    AdamW, with a warm-up of the head alone, then of the encoder, and linear decay. Classes are drawn
-    half balanced (as often as the square root of their count in the stream). To the cross-entropy it
+    Classes are drawn half balanced (as often as the square root of their count in the stream), and the
+    head is linear and begins at zero: every class has the same score. To the cross-entropy it
     adds how far the logits moved from those that were stored when a listing was met, so that what the
     stream taught and the buffer no longer holds stays (Buzzega et al. 2020, "Dark Experience for General
-    Continual Learning"); classes that had no example then are masked. What counts are the running means
-    of the weights, at the evaluation with the least validation loss.
-
-    Chance is drawn from seed and step alone, so that a run that resumes from `state` ends in the same
-    weights as one that never stopped.
+    Continual Learning"); classes that had no example then are masked.
 
     Args:
         encoder: Where it starts; it is trained in place.
@@ -87,135 +41,29 @@ class Training:
         steps: int,
         seed: int,
     ) -> None:
-        self._listings = listings
-        self._steps = steps
-        self._seed = seed
+        head = torch.nn.Linear(encoder.model.config.dim, len(counts))
+        torch.nn.init.zeros_(head.weight)
+        torch.nn.init.zeros_(head.bias)
         trained = (listings.labels >= 0) & ~listings.validation
-        self._rows = np.flatnonzero(trained)
-        self._validation = np.flatnonzero((listings.labels >= 0) & listings.validation)
-        self._chances = half_balanced(listings.labels[self._rows], counts)
-        self._model = Classifier(encoder, len(counts))
-        horizon = max(1.0, steps / EVALUATIONS)
-        self._mean_every = max(1, min(MEAN_EVERY_STEPS, steps // (10 * EVALUATIONS)))
-        self._mean = AveragedModel(
-            self._model,
-            multi_avg_fn=get_ema_multi_avg_fn((1 - 1 / horizon) ** self._mean_every),  # type: ignore[no-untyped-call]
-        )
-        self._optimizer = torch.optim.AdamW(
-            [
-                {"params": self._model.encoder.parameters()},
-                {"params": self._model.head.parameters()},
-            ],
-            fused=True,
-        )
-        self.step = 0
-        self.curve: list[Losses] = []
-        self._losses: list[float] = []
-        self._best: dict[str, torch.Tensor] = {}
-        self.best_step = 0
+        chances = half_balanced(listings.labels[trained], counts)
+        super().__init__(Model(encoder, head), listings, chances, steps, seed)
 
     @property
-    def stopped(self) -> str:
-        """Why it has ended: `all steps` or `overfitting`; empty while it has not."""
-        if overfits(self.curve):
-            return "overfitting"
-        return "all steps" if self.step >= self._steps else ""
-
-    @property
-    def examples(self) -> tuple[int, int]:
-        """How many listings it is trained on, and how many validate."""
-        return len(self._rows), len(self._validation)
-
-    def advance(self) -> None:
-        """Learn a mini-batch, and evaluate where it is time."""
-        torch.manual_seed(self._seed * 1_000_003 + self.step)
-        self._losses.append(self._learn(self.drawn(self.step)))
-        self.step += 1
-        if self.step % self._mean_every == 0:
-            self._mean.update_parameters(self._model)
-        if self.step % math.ceil(self._steps / EVALUATIONS) == 0 or self.step == self._steps:
-            self._evaluate()
+    def overfits(self) -> bool:
+        """Whether the training loss fell and the validation loss rose, twice."""
+        return overfits(self.curve)
 
     def best(self) -> PooledEncoder:
         """The encoder of the best evaluation."""
-        model = self._mean.module
-        assert isinstance(model, Classifier), "this is a bug: it is a copy of ours"
-        model.load_state_dict(self._best)
-        return model.eval().encoder
+        return self.best_model().encoder
 
-    def state(self) -> dict[str, Any]:
-        """Everything that is needed to resume, as `torch.save` writes it."""
-        return {
-            "model": self._model.state_dict(),
-            "mean": self._mean.state_dict(),
-            "optimizer": self._optimizer.state_dict(),
-            "step": self.step,
-            "losses": self._losses,
-            "curve": [(each.step, each.training, each.validation) for each in self.curve],
-            "best": self._best,
-            "best_step": self.best_step,
-        }
-
-    def resume(self, state: dict[str, Any]) -> None:
-        """Go on from `state`."""
-        self._model.load_state_dict(state["model"])
-        self._mean.load_state_dict(state["mean"])
-        self._optimizer.load_state_dict(state["optimizer"])
-        self.step, self._losses = state["step"], state["losses"]
-        self.curve = [Losses(*each) for each in state["curve"]]
-        self._best, self.best_step = state["best"], state["best_step"]
-
-    def _learn(self, rows: NDArray[np.int64]) -> float:
-        """Take one step on these listings; the cross-entropy before it."""
-        for group, rate in zip(
-            self._optimizer.param_groups, rates(self.step, self._steps), strict=True
-        ):
-            group["lr"] = rate
-        self._model.train()
-        ids, mask = _padded(self._listings, rows)
-        warm = self.step >= warm_up_steps(self._steps)
-        with torch.set_grad_enabled(warm), training_precision():
-            features = self._model.encoder(ids, mask)  # (batch, dim)
-        logits = self._model.scores(features.float())  # (batch, classes)
+    def losses(
+        self, rows: NDArray[np.int64], features: torch.Tensor, logits: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Cross-entropy with what stored logits add to it, and cross-entropy alone."""
         loss = functional.cross_entropy(logits, torch.from_numpy(self._listings.labels[rows]))
         stored = torch.from_numpy(self._listings.stored[rows])
-        (loss + DARK_WEIGHT * dark_loss(logits, stored)).backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(self._model.parameters(), CLIP)
-        self._optimizer.step()
-        self._optimizer.zero_grad()
-        return float(loss.detach())
-
-    def drawn(self, step: int) -> NDArray[np.int64]:
-        """The listings of one mini-batch: of a pool drawn at random, some of similar length."""
-        pool, place = divmod(step, _POOL_BATCHES)
-        chance = np.random.default_rng([self._seed, pool])
-        drawn = chance.choice(len(self._rows), BATCH * _POOL_BATCHES, p=self._chances)
-        lengths = np.array([len(self._listings.tokens[row]) for row in self._rows[drawn]])
-        batches = drawn[np.argsort(lengths, kind="stable")].reshape(_POOL_BATCHES, BATCH)
-        batch: NDArray[np.int64] = self._rows[batches[chance.permutation(_POOL_BATCHES)[place]]]
-        return batch
-
-    def _evaluate(self) -> None:
-        model = self._mean.module.eval()
-        total = 0.0
-        with torch.no_grad():
-            for start in range(0, len(self._validation), BATCH):
-                rows = self._validation[start : start + BATCH]
-                labels = torch.from_numpy(self._listings.labels[rows])
-                logits = model(*_padded(self._listings, rows))
-                total += float(functional.cross_entropy(logits, labels, reduction="sum"))
-        validation = total / len(self._validation)
-        training = sum(self._losses) / len(self._losses)
-        if not math.isfinite(training + validation):
-            raise RoomstreamError(
-                f"Fine-tuning diverged: after {self.step} steps the loss is {training}. The live encoder "
-                "stays."
-            )
-        if validation < min((each.validation for each in self.curve), default=math.inf):
-            self._best = {name: value.clone() for name, value in model.state_dict().items()}
-            self.best_step = self.step
-        self.curve.append(Losses(self.step, training, validation))
-        self._losses = []
+        return loss + DARK_WEIGHT * dark_loss(logits, stored), loss
 
 
 def half_balanced(labels: NDArray[np.int64], counts: Sequence[int]) -> NDArray[np.float64]:
@@ -247,19 +95,6 @@ def dark_loss(logits: torch.Tensor, stored: torch.Tensor) -> torch.Tensor:
     return (centred[known] ** 2).mean()
 
 
-def warm_up_steps(steps: int) -> int:
-    """How long the head learns alone, and then how long the encoder's rate rises."""
-    return min(WARM_UP_STEPS, steps // 5)
-
-
-def rates(step: int, steps: int) -> tuple[float, float]:
-    """The learning rates of encoder and head at a step of so many: 0 for the encoder in warm-up."""
-    warm = warm_up_steps(steps)
-    left = 1 - step / steps
-    risen = min(1.0, (step - warm + 1) / max(1, warm)) if step >= warm else 0.0
-    return ENCODER_RATE * risen * left, HEAD_RATE * left
-
-
 def overfits(curve: Sequence[Losses]) -> bool:
     """Whether the training loss fell and the validation loss rose at both of the last two evaluations."""
     if len(curve) < 3:
@@ -268,8 +103,3 @@ def overfits(curve: Sequence[Losses]) -> bool:
         after.training < before.training and after.validation > before.validation
         for before, after in zip(curve[-3:-1], curve[-2:], strict=True)
     )
-
-
-def _padded(listings: Listings, rows: NDArray[np.int64]) -> tuple[torch.Tensor, torch.Tensor]:
-    ids, mask = padded([listings.tokens[row] for row in rows])
-    return torch.from_numpy(ids), torch.from_numpy(mask)

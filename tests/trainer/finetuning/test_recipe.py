@@ -14,14 +14,8 @@ from artefacts.manifest import Losses
 from schemas.errors import RoomstreamError
 from tests.trainer.finetuning.jobs import COUNTS, tiny_encoder, tiny_listings, tiny_training
 from trainer.finetuning.checkpoint import load_checkpoint, save_checkpoint
-from trainer.finetuning.recipe import (
-    Training,
-    dark_loss,
-    half_balanced,
-    overfits,
-    rates,
-    warm_up_steps,
-)
+from trainer.finetuning.loop import rates, warm_up_steps
+from trainer.finetuning.recipe import Training, dark_loss, half_balanced, overfits
 
 nan = float("nan")
 
