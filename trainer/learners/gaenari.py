@@ -1,0 +1,240 @@
+"""Gaenari: a tree that watches how often its leaves are right, and grows the weak ones anew."""
+
+from collections.abc import Iterator
+
+import msgspec
+import numpy as np
+
+from trainer.learners.flagged import Flagged
+from trainer.learners.flags import CUTS, TOKENS
+from trainer.learners.id3 import EVIDENCE, LEAF, Node, Rows, Sample, Vector, induce, split
+from trainer.learners.instances import Instances
+from trainer.learners.trees import Grown, Tree
+
+INSTANCES = 4_000
+NODES = 511
+WEAK = 0.95
+PATIENCE = 5.0
+
+_DELTA = 0.01  # how probable it may be that a leaf seems to have changed, and has not
+
+
+class _Node(msgspec.Struct, eq=False):
+    """
+    A node.
+
+    Attributes:
+        totals: How often each class was among what a leaf was grown from, and came since, (classes,).
+        since: So many examples had come before the first that it may be grown from.
+        grown: So many had come when it was grown.
+        due: It is looked at when so many labels have come since.
+        trust: How often it would have been right about what it was grown from.
+        right: How many labels that came since it foretold …
+        watched: … out of how many.
+        column: The flag that it asks; `LEAF` at a leaf.
+        off: The node of those that have not got it.
+        on: The node of those that have.
+    """
+
+    totals: list[float]
+    since: int
+    grown: int
+    due: float
+    trust: float = 0.0
+    right: float = 0.0
+    watched: float = 0.0
+    column: int = LEAF
+    off: "_Node | None" = None
+    on: "_Node | None" = None
+
+    def guess(self) -> int:
+        """The class that is likeliest here."""
+        return int(np.argmax(self.totals))
+
+    def watch(self, shares: Vector) -> None:
+        """See how right it is about labels that come, and count them."""
+        coming = shares.sum(axis=0)
+        self.right += float(coming[self.guess()])
+        self.watched += float(coming.sum())
+        self.totals = (self.totals + coming).tolist()
+
+    def is_weak(self, weak: float) -> bool:
+        """Whether it is to be looked at, and too often wrong."""
+        return self.watched >= self.due and self.right <= weak * self.watched
+
+    def has_changed(self) -> bool:
+        """Whether it is more often wrong than it was, by more than chance allows (Hoeffding bound)."""
+        chance = np.sqrt(np.log(1 / _DELTA) / (2 * self.watched))
+        return bool(self.right / self.watched + chance < self.trust)
+
+
+    def become(self, other: "_Node") -> None:
+        """Be as another node is."""
+        for field in self.__struct_fields__:
+            setattr(self, field, getattr(other, field))
+
+
+class _Kept(msgspec.Struct, frozen=True):
+    nodes: int
+    weak: float
+    patience: float
+    evidence: float
+    instances: bytes
+    root: _Node
+
+
+class Gaenari(Flagged):
+    """
+    Gaenari: leaves that are weak are grown anew from examples that were kept.
+
+    After the gaenari project (https://github.com/greenfish77/gaenari): a leaf is weak where no more than 80%
+    of the last labels, 5 at least, were what it says; then a tree is grown in its place, and stays if it
+    is right about more of the kept examples than the leaf was. What does not help is tried again
+    when twice as many labels have come. Otherwise than there, a weak leaf gets a tree of its own, from
+    those that came to it, rather than all weak leaves one; examples are bounded, the oldest leave;
+    a tree splits only where that is significant (G); and a leaf that foretells labels worse than
+    it was grown from others, by more than chance allows, is grown from what came since alone: what it
+    was grown from is not so any more. Where a leaf has no room to grow, the whole tree is grown anew.
+
+    Args:
+        tokens: The bound of the vocabulary.
+        cuts: The bound of cuts in features.
+        instances: The bound of the examples that are kept.
+        nodes: The bound of the tree.
+        weak: A leaf that is no more often right is weak.
+        patience: Labels that must have come to a leaf before it is looked at.
+        evidence: The least G for which a node asks.
+
+    Example:
+        >>> from trainer.learners.base import Examples
+        >>> learner = Gaenari(evidence=1)
+        >>> listings = Examples(np.eye(2, dtype=np.float32), [[101, 7, 102], [101, 8, 102]])
+        >>> for _ in range(5):
+        ...     learner.learn(listings, ["Private room", "Shared room"])
+        >>> learner.logits(listings).argmax(axis=1).tolist()
+        [0, 1]
+    """
+
+    name = "gaenari"
+
+    def __init__(
+        self,
+        tokens: int = TOKENS,
+        cuts: int = CUTS,
+        instances: int = INSTANCES,
+        nodes: int = NODES,
+        weak: float = WEAK,
+        patience: float = PATIENCE,
+        evidence: float = EVIDENCE,
+    ) -> None:
+        super().__init__(tokens, cuts)
+        self._nodes = nodes
+        self._weak = float(weak)
+        self._patience = float(patience)
+        self._evidence = float(evidence)
+        self._instances = Instances(instances, self._flags.width)
+        self._begin()
+
+    def _begin(self) -> None:
+        self._instances = Instances(self._instances.bound, self._flags.width)
+        for _ in self._classes:
+            self._instances.widen()
+        nothing = np.arange(0)
+        self._root = self._new(induce(self._instances.kept, nothing, self._evidence), 0)
+
+    def _add_class(self) -> None:
+        self._instances.widen()
+        for leaf in _leaves(self._root):
+            leaf.totals.append(0.0)
+
+    def _grow(self, examples: Sample) -> None:
+        came = self._instances.add(examples.at(np.arange(len(examples))[-self._instances.bound :]))
+        for leaf, rows in self._visited(came):
+            leaf.watch(self._instances.kept.shares[rows])
+        if any(leaf.is_weak(self._weak) for leaf in _leaves(self._root)):
+            for leaf, rows in self._visited(self._instances.rows()):
+                if leaf.is_weak(self._weak):
+                    self._renew(leaf, rows)
+            self._bound()
+
+    def _visited(self, rows: Rows) -> list[tuple[_Node, Rows]]:
+        """The leaves that examples come to, with theirs."""
+        found, waiting = [], [(self._root, rows)]
+        while waiting:
+            node, here = waiting.pop()
+            if node.off is None or node.on is None:
+                found.append((node, here))
+                continue
+            sides = split(here, self._instances.kept.flags, node.column)
+            waiting += [way for way in zip((node.off, node.on), sides, strict=True) if len(way[1])]
+        return found
+
+    def _renew(self, leaf: _Node, rows: Rows) -> None:
+        """Grow a tree in the place of a weak leaf, if that is right about more of its examples."""
+        since = leaf.grown if leaf.has_changed() else leaf.since
+        rows = self._instances.since(rows, since)
+        tree = self._new(induce(self._instances.kept, rows, self._evidence), since)
+        would = sum(max(each.totals) for each in _leaves(tree))
+        is_right = self._instances.kept.shares[rows, leaf.guess()].sum()
+        if would > is_right:
+            leaf.become(tree)
+        else:
+            leaf.due = 2 * leaf.watched
+
+    def _bound(self) -> None:
+        """Grow the whole tree anew where it has become too large, as large as it may be."""
+        evidence, rows = self._evidence, self._instances.rows()
+        while _size(self._root) > self._nodes:
+            self._root = self._new(induce(self._instances.kept, rows, evidence), 0)
+            evidence *= 2
+
+    def _new(self, node: Node, since: int) -> _Node:
+        """A node that nothing has come to since it was grown."""
+        totals = node.counts.totals
+        new = _Node(totals.tolist(), since, self._instances.came, self._patience)
+        new.trust = float(totals.max() / totals.sum()) if totals.any() else 0.0
+        if node.off is not None and node.on is not None:
+            new.column = node.column
+            new.off, new.on = self._new(node.off, since), self._new(node.on, since)
+        return new
+
+    def _model(self) -> Tree:
+        return Tree.of(_grown(self._root))
+
+    def _blank(self) -> "Gaenari":
+        flags, bound = self._flags, self._instances.bound
+        limits = (self._nodes, self._weak, self._patience, self._evidence)
+        return Gaenari(flags.tokens, flags.cuts, bound, *limits)
+
+    def _kept(self) -> bytes:
+        limits = (self._nodes, self._weak, self._patience, self._evidence)
+        return msgspec.msgpack.encode(_Kept(*limits, self._instances.state(), self._root))
+
+    def _resume(self, kept: bytes) -> None:
+        stored = msgspec.msgpack.decode(kept, type=_Kept)
+        self._nodes, self._weak, self._patience = stored.nodes, stored.weak, stored.patience
+        self._evidence, self._root = stored.evidence, stored.root
+        width, classes = self._flags.width, len(self._classes)
+        self._instances = Instances.from_state(stored.instances, width, classes)
+
+
+def _leaves(root: _Node) -> Iterator[_Node]:
+    waiting = [root]
+    while waiting:
+        node = waiting.pop()
+        if node.off is None or node.on is None:
+            yield node
+        else:
+            waiting += [node.off, node.on]
+
+
+def _size(root: _Node) -> int:
+    """How many nodes a tree has: a binary one has one leaf more than others."""
+    return 2 * sum(1 for _ in _leaves(root)) - 1
+
+
+def _grown(node: _Node) -> Grown:
+    if node.off is None or node.on is None:
+        return Grown(np.array(node.totals))
+    off, on = _grown(node.off), _grown(node.on)
+    return Grown(off.counts + on.counts, node.column, 0.5, off, on)
