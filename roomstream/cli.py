@@ -7,7 +7,7 @@ from typing import Annotated
 import structlog
 import typer
 
-from roomstream.commands import base, dead, labels, listings, releases, schemas, topics
+from roomstream.commands import base, dead, labels, learners, listings, releases, schemas, topics
 from roomstream.commands.audit import audit
 from roomstream.commands.classify import classify
 from roomstream.commands.demo import demo
@@ -42,6 +42,7 @@ for name, group in (
     ("base", base),
     ("listings", listings),
     ("labels", labels),
+    ("learners", learners),
     ("releases", releases),
     ("dead", dead),
     ("schemas", schemas),

@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from artefacts.graphs import Encoder
 from artefacts.manifest import ENCODER, HEAD, TOKENIZER, WEIGHTS, Blob, Lineage, Manifest
 from artefacts.store import Store, new_release_id
 from artefacts.tokenisation import Tokenizer
@@ -15,10 +14,10 @@ from schemas.events import Label
 from trainer.encoders import encoder_weights, verified_export
 from trainer.heads import untrained_head
 from trainer.learners import LEARNERS
-from trainer.learners.base import Examples
 from trainer.provenance import GOLDEN_TEXTS, library_versions, with_golden
 from trainer.quantisation import quantised_within
 from trainer.sources import Source, load_source
+from trainer.text_encoder import TextEncoder
 
 Progress = Callable[[str], None]
 LabelledTexts = Sequence[tuple[str, str]]
@@ -190,12 +189,11 @@ def _fitted(
     learner = LEARNERS["slda"]()
     for label in labels:
         learner.add_class(label)
-    tokenizer, encoder = Tokenizer(parts[TOKENIZER], max_length), Encoder(parts[ENCODER])
+    encoder = TextEncoder.of_parts(parts, max_length)
     counts: dict[str, int] = dict.fromkeys(labels, 0)
     for start in range(0, len(examples), 64):
         batch = examples[start : start + 64]
-        tokens = tokenizer.encode([text for text, _ in batch])
-        seen = Examples(encoder.of_tokens(tokens).features, [text.ids for text in tokens])
+        seen = encoder.examples([text for text, _ in batch])
         learner.learn(seen, [label for _, label in batch])
         for _, label in batch:
             counts[label] += 1

@@ -19,6 +19,7 @@ class KeptListing:
     text: str
     label: str
     held_out: bool
+    domain: str
 
 
 def kept_listings(path: Path) -> list[KeptListing]:
@@ -30,8 +31,10 @@ def kept_listings(path: Path) -> list[KeptListing]:
         TryAgain: The file cannot be read.
         RoomstreamError: It is damaged.
     """
-    rows = _rows(path, "SELECT text, label, held_out FROM items ORDER BY held_out DESC, seq DESC")
-    return [KeptListing(text, label, bool(held_out)) for text, label, held_out in rows]
+    rows = _rows(
+        path, "SELECT text, label, held_out, domain FROM items ORDER BY held_out DESC, seq DESC"
+    )
+    return [KeptListing(text, label, bool(held_out), of) for text, label, held_out, of in rows]
 
 
 def recorded_candidate(path: Path, release: str) -> Manifest | None:

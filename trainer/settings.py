@@ -7,6 +7,7 @@ from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
 from runtime.settings import Settings, data_folder
+from trainer.learner_names import LEARNER_NAMES, LearnerName
 
 
 class TrainerSettings(Settings):
@@ -21,10 +22,11 @@ class TrainerSettings(Settings):
         ),
     ] = Field(default_factory=lambda: data_folder() / "trainer.sqlite")
     learner: Annotated[
-        Literal["mixture", "ngram", "ngram-replay", "slda"],
+        LearnerName,
         Field(
-            description="What learns: from token n-grams (ngram), from them and the replay buffer "
-            "(ngram-replay), from the encoder's features (slda), or all three (mixture)."
+            description="What learns. "
+            + "; ".join(f"{name}: {words}" for name, words in LEARNER_NAMES.items())
+            + ". 'roomstream learners compare' tries them on your own labels."
         ),
     ] = "mixture"
     metrics_port: Annotated[

@@ -1,0 +1,1 @@
+"""All learners on the same streams of real listings."""
