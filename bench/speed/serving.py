@@ -222,10 +222,10 @@ def _padding(lengths: Sequence[int], batches: Sequence[Sequence[int]]) -> float:
 _ABOUT = """\
 512 titles to labels, at once. *ONNX Runtime alone* gets inputs that were tokenised, sorted and padded
 before the clock starts: nothing can be faster with this library. *Bound* spares it the copies of inputs
-and outputs, which a worker does not. The Hugging Face pipeline has the same weights, and so the same
-answers. *Of the limit* is the share of what this core does in 32-bit matrix products (1024 by 1024) in
-the same round that becomes answers, padding left out. No title comes twice: what is remembered of
-repeated ones (`WORKER_RECENT_TEXTS`) shows nowhere here.
+and outputs: what that saves is within the spread, so a worker does not do it. The Hugging Face pipeline
+has the same weights, and so the same answers. *Of the limit* is the share of what this core does in
+32-bit matrix products (1024 by 1024) in the same round that becomes answers, padding left out.
+No title comes twice: what is remembered of repeated ones (`WORKER_RECENT_TEXTS`) shows nowhere here.
 """
 
 PART = Part(
