@@ -2,6 +2,7 @@
 
 import codecs
 import os
+import re
 import sys
 import termios
 import tty
@@ -11,7 +12,8 @@ from typing import Self
 END = "\x04"
 """The key of Ctrl-D; also what a terminal that is gone seems to press."""
 
-_ESCAPE = b"\x1b"
+# What arrows and function keys send; a lone escape too.
+_SEQUENCE = re.compile(r"\x1b(\[[0-9;?]*[ -/]*[@-~]|O.)?")
 _BACKSPACES = "\x7f\b"
 
 
@@ -40,8 +42,7 @@ class Keyboard:
                 return END
             if not data:
                 return END
-            if not data.startswith(_ESCAPE):
-                self._typed.extend(self._decoder.decode(data))
+            self._typed.extend(_SEQUENCE.sub("", self._decoder.decode(data)))
         return self._typed.popleft()
 
     def line(self, prompt: str) -> str:
