@@ -1,6 +1,6 @@
 """Nearest neighbours over a bounded buffer."""
 
-from typing import Self
+from typing import NamedTuple, Self
 
 import msgspec
 import numpy as np
@@ -18,6 +18,9 @@ LEAST_VOTE = 1e-4
 FARTHEST = 5.0
 """A feature beyond it counts as this: squares of huge numbers have no place in float32."""
 
+LEAST_VARIANCE = 1e-8
+"""Of features beside the squared length of their centre: less cannot be told from rounding."""
+
 
 class _Own(msgspec.Struct, frozen=True):
     capacity: int
@@ -32,9 +35,30 @@ class _Own(msgspec.Struct, frozen=True):
     thresholds: list[float]
 
 
+class _Voters(NamedTuple):
+    """
+    Who votes, all float32.
+
+    Attributes:
+        centre: What features are seen from, (dim,).
+        unit: What they are measured in, ().
+        features: Those of who votes, so seen, (voters, dim).
+        bias: How loudly each votes besides being near, (voters,).
+        votes: What for, (voters, classes).
+    """
+
+    centre: Features
+    unit: Features
+    features: Features
+    bias: Features
+    votes: Features
+
+
 class NearestNeighbours(Counted):
     """
     Nearest neighbours that vote, the nearer the more: exp(-distance² / (2 bandwidth)).
+
+    Lengths are in units of the mean distance from the centre of all that are kept.
 
     Of every class a random sample is kept, as large as the commonest classes leave room for, by
     priority sampling (Duffield, Lund & Thorup 2007): an example that stands for others that were
@@ -44,14 +68,14 @@ class NearestNeighbours(Counted):
     differ from its learner.
 
     Measured on MiniLM features of 6,000 real titles in one pass, judged by 2,000 of other hosts
-    (accuracy / log loss, New York; Madrid): .765/.617; .859/.444, at 65 µs a label. Bandwidths, with
-    another sample: .03 .747/.679; .843/.496, .05 .768/.609; .863/.447, .1 .781/.689; .807/.546. The
-    100 nearest alone .765/.589; .867/.428. With 1,000 kept .746/.621; .857/.467, with 4,000
-    .770/.610; .867/.431.
+    (accuracy / log loss, New York; Madrid): .761/.616; .859/.444, at 150 µs a label in mini-batches
+    of 64. A bandwidth of .05 has .741/.659; .859/.459, .1 .765/.639; .842/.482. In a trial with
+    another sample the 100 nearest alone had .765/.589; .867/.428 where all had .768/.609;
+    .863/.447, with 1,000 kept .746/.621; .857/.467, and with 4,000 .770/.610; .867/.431.
 
     Args:
         capacity: The number of examples that are kept.
-        bandwidth: A squared length, of features whose length is about 1.
+        bandwidth: A squared length.
         seed: Of the sample.
 
     Example:
@@ -64,7 +88,7 @@ class NearestNeighbours(Counted):
 
     name = "knn"
 
-    def __init__(self, capacity: int = 2_000, bandwidth: float = 0.05, seed: int = 0) -> None:
+    def __init__(self, capacity: int = 2_000, bandwidth: float = 0.07, seed: int = 0) -> None:
         super().__init__()
         self._capacity = capacity
         self._bandwidth = bandwidth
@@ -75,9 +99,11 @@ class NearestNeighbours(Counted):
         self._weights: Weights = np.zeros(0)  # (kept,)
         self._priorities: Vector = np.zeros(0)  # (kept,)
         self._thresholds: Vector = np.zeros(0)  # (classes,), the highest priority that was let go
+        self._known: _Voters | None = None
 
     def _add_class(self) -> None:
         self._thresholds = np.append(self._thresholds, 0.0)
+        self._known = None
 
     def _learn(self, examples: Examples, places: Places, weights: Weights) -> None:
         if self._features.shape[1] == 0:
@@ -90,39 +116,48 @@ class NearestNeighbours(Counted):
         draws = 1 - chance.random(len(places))  # above 0
         self._priorities = np.append(self._priorities, weights / draws)
         self._let_go()
+        self._known = None
 
     def _forget(self, features: Features, places: Places) -> bool:
         for row, place in zip(features, places, strict=True):
             same = (self._labels == place) & (self._features == row).all(axis=1)
             if same.any():
                 self._keep(np.arange(len(same)) != np.argmax(same))
+        self._known = None
         return True
 
     def _scores(self, examples: Examples) -> Logits:
-        features, bias, votes = self._neighbours()
-        bounded = np.clip(examples.features, -FARTHEST, FARTHEST) / np.float32(self._bandwidth)
-        nearness = softmax(bounded @ features.T + bias, axis=1)  # (examples, kept)
-        scores: Logits = np.log(np.maximum(nearness @ votes, np.float32(LEAST_VOTE)))
-        return scores.astype(np.float64)
+        voters = self._voters()
+        rows = _seen_from(voters.centre, voters.unit, examples.features)
+        nearness = softmax(  # (examples, voters)
+            rows / np.float32(self._bandwidth) @ voters.features.T + voters.bias, axis=1
+        )
+        shares = np.maximum(nearness @ voters.votes, np.float32(LEAST_VOTE))
+        scores: Logits = np.log(shares).astype(np.float64)
+        return scores
 
     def _graph(self, to: str) -> Graph:
-        features, bias, votes = self._neighbours()
+        voters = self._voters()
         constants = {
+            f"{to} centre": voters.centre,
+            f"{to} unit": voters.unit,
             f"{to} least": np.array(-FARTHEST, np.float32),
             f"{to} most": np.array(FARTHEST, np.float32),
             f"{to} bandwidth": np.array(self._bandwidth, np.float32),
-            f"{to} kept": features,
-            f"{to} bias": bias,
-            f"{to} votes": votes,
+            f"{to} voters": voters.features,
+            f"{to} bias": voters.bias,
+            f"{to} votes": voters.votes,
             f"{to} least vote": np.array(LEAST_VOTE, np.float32),
         }
-        least, most, bandwidth, kept, biases, votes_of, least_vote = constants
+        centre, unit, least, most, bandwidth, features, bias, votes, least_vote = constants
         nodes = [
-            helper.make_node("Clip", ["features", least, most], [f"{to} bounded"]),
+            helper.make_node("Sub", ["features", centre], [f"{to} offset"]),
+            helper.make_node("Div", [f"{to} offset", unit], [f"{to} measured"]),
+            helper.make_node("Clip", [f"{to} measured", least, most], [f"{to} bounded"]),
             helper.make_node("Div", [f"{to} bounded", bandwidth], [f"{to} scaled"]),
-            helper.make_node("Gemm", [f"{to} scaled", kept, biases], [f"{to} near"], transB=1),
+            helper.make_node("Gemm", [f"{to} scaled", features, bias], [f"{to} near"], transB=1),
             helper.make_node("Softmax", [f"{to} near"], [f"{to} nearness"], axis=1),
-            helper.make_node("MatMul", [f"{to} nearness", votes_of], [f"{to} shares"]),
+            helper.make_node("MatMul", [f"{to} nearness", votes], [f"{to} shares"]),
             helper.make_node("Max", [f"{to} shares", least_vote], [f"{to} least shares"]),
             helper.make_node("Log", [f"{to} least shares"], [to]),
         ]
@@ -175,13 +210,33 @@ class NearestNeighbours(Counted):
         self._features, self._labels = self._features[kept], self._labels[kept]
         self._weights, self._priorities = self._weights[kept], self._priorities[kept]
 
-    def _neighbours(self) -> tuple[Features, Features, Features]:
-        """Who votes, (kept, dim); how loudly if near, (kept,); and for what, (kept, classes)."""
-        if len(self._labels) == 0:  # all that were kept were taken back: nobody votes for anything
-            nobody = np.zeros((1, self._features.shape[1]), np.float32)
-            return nobody, np.zeros(1, np.float32), np.zeros((1, len(self._classes)), np.float32)
-        features = np.clip(self._features, -FARTHEST, FARTHEST)
-        squares = np.einsum("kd,kd->k", features, features) / (2 * self._bandwidth)
+    def _voters(self) -> _Voters:
+        """All that are kept."""
+        if self._known is None:
+            self._known = self._gather() if len(self._labels) else self._nobody()
+        return self._known
+
+    def _gather(self) -> _Voters:
+        rows = self._features.astype(np.float64)
+        mean = rows.mean(axis=0)
+        least = LEAST_VARIANCE * float(mean @ mean)
+        variance = max(float(((rows - mean) ** 2).sum(axis=1).mean()), least) or 1.0
+        centre, unit = mean.astype(np.float32), np.array(np.sqrt(variance), np.float32)
+        features = _seen_from(centre, unit, self._features)
+        squares = np.einsum("vd,vd->v", features, features) / (2 * self._bandwidth)
         stands_for = np.maximum(self._weights, self._thresholds[self._labels])
         bias = (np.log(stands_for) - squares).astype(np.float32)
-        return features, bias, np.eye(len(self._classes), dtype=np.float32)[self._labels]
+        votes = np.eye(len(self._classes), dtype=np.float32)[self._labels]
+        return _Voters(centre, unit, features, bias, votes)
+
+    def _nobody(self) -> _Voters:
+        """Who votes for nothing, where all that were kept were taken back."""
+        zeros = np.zeros((1, self._features.shape[1]), np.float32)
+        votes = np.zeros((1, len(self._classes)), np.float32)
+        return _Voters(zeros[0], np.ones((), np.float32), zeros, zeros[:, 0], votes)
+
+
+def _seen_from(centre: Features, unit: Features, features: Features) -> Features:
+    """Features from the centre, in units, bounded: float32 (examples, dim)."""
+    bounded: Features = np.clip((features - centre) / unit, -FARTHEST, FARTHEST)
+    return bounded

@@ -35,7 +35,7 @@ def test_votes_are_of_kernels() -> None:
     learner = NearestNeighbours(bandwidth=0.3)
     learner.learn(seen(features), labels)
     fresh, _ = blobs(4, 20)
-    squares = ((fresh[:, None] - features[None]) ** 2).sum(axis=2)
+    squares = ((fresh[:, None] - features[None]) ** 2).sum(axis=2) / features.var(axis=0).sum()
     places = [learner.classes.index(label) for label in labels]
     votes = np.exp(-squares / 0.6) @ np.eye(3)[places]
 

@@ -27,14 +27,31 @@ def test_its_scores_are_calibrated() -> None:
     assert miscalibration(fitted(), *blobs(2, 4_000)) < 0.04
 
 
-def test_how_its_mini_batches_were_cut_does_not_move_its_planes() -> None:
-    """Every example is a step of its own; calibration alone is a step for each mini-batch."""
-    features, labels = blobs(3, 200)
-    one, many = LinearSvm(), LinearSvm()
-    one.learn(seen(features), labels)
-    taught(many, features, labels, np.ones(200))
+def test_rehearsal_moves_planes_and_neither_counts_nor_calibration() -> None:
+    """Draws of the replay buffer are no new labels, and not as common as those."""
+    learner = fitted(300)
+    prior, calibration = learner.prior(), learner._platt.state()
+    planes = learner._planes.copy()
+    learner.rehearse(seen(blobs(3, 20)[0]), ["Hotel room"] * 20)
 
-    np.testing.assert_allclose(one._planes, many._planes)
+    assert (prior, calibration) == (learner.prior(), learner._platt.state())
+    assert (planes != learner._planes).any()
+
+
+@pytest.mark.parametrize("unit", [1e-3, 1.0, 1e30])
+def test_neither_unit_nor_place_of_features_matters(unit: float) -> None:
+    """As far as float32 tells such features apart."""
+    features, labels = blobs(7, 400)
+    plain, moved = LinearSvm(), LinearSvm()
+    taught(plain, features, labels, np.ones(400))
+    taught(moved, ((features + 3) * unit).astype(np.float32), labels, np.ones(400))
+    fresh, _ = blobs(8, 200)
+
+    np.testing.assert_allclose(
+        probabilities(plain, fresh),
+        probabilities(moved, ((fresh + 3) * unit).astype(np.float32)),
+        atol=1e-3,
+    )
 
 
 def test_a_rejected_class_becomes_less_probable() -> None:
