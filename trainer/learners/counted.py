@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import ClassVar, Self
+from typing import Self
 
 import msgspec
 import numpy as np
@@ -35,7 +35,7 @@ class Counted(ABC):
     examples back, `_add_class` where it keeps something for each class.
     """
 
-    name: ClassVar[str]
+    name: str
     rehearsal: int = 0
 
     def __init__(self) -> None:
