@@ -51,9 +51,9 @@ class Flagged(Counted):
     """
     A learner that asks flags.
 
-    The first 100 examples are kept. Whenever there are twice as many of them, and at 100, the cuts are set
-    anew and all of them are learned anew; after that cuts stay, and the examples go. So it can tell classes
-    by features from the second label on.
+    The first 100 examples are kept. Whenever there are twice as many of them, and at 100, the cuts are
+    set anew and all of them are learned anew; after that cuts stay, and the examples go. So it can tell
+    classes by features from the second label on.
 
     A learner defines `_begin`, `_grow`, `_model`, `_kept` and `_resume`.
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
-from trainer.heads import Graph
+from trainer.heads import Constants, Graph
 from trainer.learners.base import Examples, Features
 
 Bits = NDArray[np.bool_]
@@ -113,7 +113,7 @@ class Flags:
 
         Args:
             columns: Which, ascending, one at least.
-            to: The name of what they compute, float32 (batch, columns), 0 or 1; their names begin with it.
+            to: The name of what they compute, float32 (batch, columns), 0 or 1.
         """
         parts = [
             _token_graph(self._ids()[columns[columns < self.tokens]], f"{to} tokens"),
@@ -173,7 +173,7 @@ def _token_graph(ids: NDArray[np.int64], to: str) -> Graph:
     """Nodes that say which of these token ids occur, padding aside: float32 (batch, ids)."""
     if not len(ids):
         return Graph([], {})
-    constants = {
+    constants: Constants = {
         f"{to} ids": ids,
         f"{to} padding": np.array(_PADDING, np.int64),
         f"{to} one": np.array(1, np.float32),

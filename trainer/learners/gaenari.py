@@ -16,6 +16,7 @@ NODES = 511
 WEAK = 0.95
 PATIENCE = 5.0
 
+_MOST_PATIENCE = 100.0  # so that a change is seen soon also where nothing helped for long
 _DELTA = 0.01  # how probable it may be that a leaf seems to have changed, and has not
 
 
@@ -26,10 +27,10 @@ class _Node(msgspec.Struct, eq=False):
     Attributes:
         totals: How often each class was among what a leaf was grown from, and came since, (classes,).
         since: So many examples had come before the first that it may be grown from.
-        grown: So many had come when it was grown.
+        looked: So many had come when it was grown, or last looked at.
         due: It is looked at when so many labels have come since.
         trust: How often it would have been right about what it was grown from.
-        right: How many labels that came since it foretold …
+        right: How many labels that came since it was looked at it foretold …
         watched: … out of how many.
         column: The flag that it asks; `LEAF` at a leaf.
         off: The node of those that have not got it.
@@ -38,7 +39,7 @@ class _Node(msgspec.Struct, eq=False):
 
     totals: list[float]
     since: int
-    grown: int
+    looked: int
     due: float
     trust: float = 0.0
     right: float = 0.0
@@ -58,15 +59,18 @@ class _Node(msgspec.Struct, eq=False):
         self.watched += float(coming.sum())
         self.totals = (self.totals + coming).tolist()
 
+    def is_due(self) -> bool:
+        """Whether so many labels came that it is looked at."""
+        return self.watched >= self.due
+
     def is_weak(self, weak: float) -> bool:
-        """Whether it is to be looked at, and too often wrong."""
-        return self.watched >= self.due and self.right <= weak * self.watched
+        """Whether it was too often wrong since."""
+        return self.right <= weak * self.watched
 
     def has_changed(self) -> bool:
         """Whether it is more often wrong than it was, by more than chance allows (Hoeffding bound)."""
         chance = np.sqrt(np.log(1 / _DELTA) / (2 * self.watched))
         return bool(self.right / self.watched + chance < self.trust)
-
 
     def become(self, other: "_Node") -> None:
         """Be as another node is."""
@@ -87,14 +91,16 @@ class Gaenari(Flagged):
     """
     Gaenari: leaves that are weak are grown anew from examples that were kept.
 
-    After the gaenari project (https://github.com/greenfish77/gaenari): a leaf is weak where no more than 80%
-    of the last labels, 5 at least, were what it says; then a tree is grown in its place, and stays if it
-    is right about more of the kept examples than the leaf was. What does not help is tried again
-    when twice as many labels have come. Otherwise than there, a weak leaf gets a tree of its own, from
-    those that came to it, rather than all weak leaves one; examples are bounded, the oldest leave;
-    a tree splits only where that is significant (G); and a leaf that foretells labels worse than
-    it was grown from others, by more than chance allows, is grown from what came since alone: what it
-    was grown from is not so any more. Where a leaf has no room to grow, the whole tree is grown anew.
+    After the gaenari project (https://github.com/greenfish77/gaenari): a leaf is weak where no more than
+    95% of the labels that came since it was last looked at, 5 at least, were what it says (80% there);
+    then a tree is grown in its place, and stays if it is right about more of the kept examples than the
+    leaf was. Where that does not help, twice as many labels are waited for, up to 100.
+
+    Otherwise than there, each weak leaf gets a tree of its own, from those that came to it, rather than
+    all weak leaves one; examples are bounded, and the oldest leave; a tree splits only where that is
+    significant (G). A leaf that foretold the last labels worse than it was right about what it was grown
+    from, by more than chance allows, is grown from these alone: the others are not so any more. A tree
+    with more nodes than its bound is grown anew from all that is kept.
 
     Args:
         tokens: The bound of the vocabulary.
@@ -151,10 +157,10 @@ class Gaenari(Flagged):
         came = self._instances.add(examples.at(np.arange(len(examples))[-self._instances.bound :]))
         for leaf, rows in self._visited(came):
             leaf.watch(self._instances.kept.shares[rows])
-        if any(leaf.is_weak(self._weak) for leaf in _leaves(self._root)):
+        if any(leaf.is_due() for leaf in _leaves(self._root)):
             for leaf, rows in self._visited(self._instances.rows()):
-                if leaf.is_weak(self._weak):
-                    self._renew(leaf, rows)
+                if leaf.is_due():
+                    self._look(leaf, rows)
             self._bound()
 
     def _visited(self, rows: Rows) -> list[tuple[_Node, Rows]]:
@@ -169,17 +175,18 @@ class Gaenari(Flagged):
             waiting += [way for way in zip((node.off, node.on), sides, strict=True) if len(way[1])]
         return found
 
-    def _renew(self, leaf: _Node, rows: Rows) -> None:
-        """Grow a tree in the place of a weak leaf, if that is right about more of its examples."""
-        since = leaf.grown if leaf.has_changed() else leaf.since
-        rows = self._instances.since(rows, since)
-        tree = self._new(induce(self._instances.kept, rows, self._evidence), since)
-        would = sum(max(each.totals) for each in _leaves(tree))
-        is_right = self._instances.kept.shares[rows, leaf.guess()].sum()
-        if would > is_right:
-            leaf.become(tree)
-        else:
-            leaf.due = 2 * leaf.watched
+    def _look(self, leaf: _Node, rows: Rows) -> None:
+        """If a leaf is weak, grow a tree in its place; begin to watch anew."""
+        if leaf.is_weak(self._weak):
+            since = leaf.looked if leaf.has_changed() else leaf.since
+            rows = self._instances.since(rows, since)
+            tree = self._new(induce(self._instances.kept, rows, self._evidence), since)
+            would = sum(max(each.totals) for each in _leaves(tree))
+            if would > self._instances.kept.shares[rows, leaf.guess()].sum():
+                leaf.become(tree)
+                return
+            leaf.due = min(2 * leaf.due, _MOST_PATIENCE)
+        leaf.looked, leaf.right, leaf.watched = self._instances.came, 0.0, 0.0
 
     def _bound(self) -> None:
         """Grow the whole tree anew where it has become too large, as large as it may be."""

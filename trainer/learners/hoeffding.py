@@ -32,9 +32,9 @@ class HoeffdingTree(Counted):
     """
     Hoeffding tree: a leaf splits once it has seen enough to be sure which split is best.
 
-    Domingos & Hulten 2000, "Mining High-Speed Data Streams", by river (HoeffdingTreeClassifier, leaves that
-    say how common classes are). What leaves observe is river's too, but for all numbers at once; and
-    tokens are asked as they are, not as if they were Gaussian. No example is kept.
+    Domingos & Hulten 2000, "Mining High-Speed Data Streams", by river (HoeffdingTreeClassifier, whose
+    leaves say how common classes are). What leaves observe is river's too, but for all numbers at once;
+    and tokens are asked as they are, not as if they were Gaussian. No example is kept.
 
     River's objects could only be pickled, and unpickling runs whatever it is given; the state here is
     plain numbers, of which the same tree is put together.

@@ -18,7 +18,8 @@ LEAF = -1
 
 EVIDENCE = 18.0
 """
-The least G for which a node asks. By chance one flag in 40,000 tells as much of two classes; there are 1,000.
+The least G for which a node asks. One useless flag in 45,000 tells as much of two classes by chance, one
+in 8,000 of three; there are about 1,000 flags.
 """
 
 _DECIMALS = 6  # of G: flags that differ by less tell the same, and the first of them is taken
@@ -93,7 +94,7 @@ class Counts:
         """
         How much each flag tells of the classes: G, float64 (flags,); 0 where all have it, or none.
 
-        G = 2 count × information gain in nats, which is distributed as chi-square where a flag tells nothing.
+        G = 2 count × information gain in nats: distributed as chi-square where a flag tells nothing.
         """
         on, off = self.on, self.totals[:, None] - self.on
         count, count_on = self.totals.sum(), on.sum(axis=0)

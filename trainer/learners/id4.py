@@ -23,8 +23,8 @@ class Id4(Flagged):
     """
     ID4: every node counts each flag in each class, and no example is kept.
 
-    Schlimmer & Fisher 1986, "A Case Study of Incremental Concept Induction". A node asks the flag that tells
-    most by what it has counted, if that is significant by their chi-square test (G here). Where
+    Schlimmer & Fisher 1986, "A Case Study of Incremental Concept Induction". A node asks the flag that
+    tells most by what it has counted, if that is significant by their chi-square test (G here). Where
     another flag tells more than the one it asks, it asks that, and the subtree below, which was grown for
     the old question, is thrown away. What the node itself has counted stays: a new leaf is right at once.
 
@@ -120,7 +120,7 @@ class Id4(Flagged):
 
 
 def _connect(nodes: list[Node], columns: list[int]) -> None:
-    """Give nodes their children, in the order of `Node.nodes`: a node, all below `on`, all below `off`."""
+    """Give nodes their children, in the order of `Node.nodes`: what is below `on` comes first."""
     waiting: list[Node] = []
     for node, column in zip(nodes, columns, strict=True):
         if waiting:

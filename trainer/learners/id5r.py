@@ -42,12 +42,12 @@ class Id5r(Flagged):
     """
     ID5R: counts at every node and examples at the leaves, rearranged as they come.
 
-    Utgoff 1989, "Incremental Induction of Decision Trees". Where another flag tells more than the one that
-    a node asks, that flag is pulled up: first in both subtrees, so that it is asked right below the node,
-    where both questions change places by adding counts. Only what this disturbs is looked at again. His
-    theorem: the tree is the one that ID3 (Quinlan 1986, with a test of significance: G here) grows
-    from all examples. Examples are bounded here, and the oldest leave, by the same rearrangement: the tree
-    is the one that ID3 grows from those that are kept. Hence they are its whole state.
+    Utgoff 1989, "Incremental Induction of Decision Trees". Where another flag tells more than the one
+    that a node asks, that flag is pulled up: first in both subtrees, so that it is asked right below the
+    node, where both questions change places by adding counts. Only what this disturbs is looked at again.
+    His theorem: the tree is the one that ID3 (Quinlan 1986, with a test of significance: G here) grows
+    from all examples. Examples are bounded here, and the oldest leave, by the same rearrangement: the
+    tree is the one that ID3 grows from those that are kept. Hence they are its whole state.
 
     Where flags tell the same (G to 6 decimals), the one that came first is taken. Weights are rounded to
     1024ths, so that counts are exact after any number of additions and subtractions.
@@ -130,11 +130,13 @@ class Id5r(Flagged):
         if node.column == column:
             return
         if node.rows is not None:
-            off, on = (self._leaf(rows) for rows in split(node.rows, self._bits, column))
+            sides = split(node.rows, self._bits, column)
+            node.off, node.on = self._leaf(sides[0]), self._leaf(sides[1])
         else:
-            sides = [self._sides(child, column) for child in (node.off, node.on)]
-            off, on = (_joined(node.column, *pair) for pair in zip(*sides, strict=True))
-        node.column, node.rows, node.off, node.on = column, None, off, on
+            before, after = self._sides(node.off, column), self._sides(node.on, column)
+            node.off = _joined(node.column, before[0], after[0])
+            node.on = _joined(node.column, before[1], after[1])
+        node.column, node.rows = column, None
 
     def _sides(self, node: _Node | None, column: int) -> "tuple[_Node | None, _Node | None]":
         """What of a node has not got a flag, and what has; None where that is nothing."""

@@ -37,7 +37,12 @@ class BranchState(msgspec.Struct, frozen=True, tag="branch"):
     above: "BranchState | LeafState"
 
 
-class Leaf(LeafMajorityClass):  # type: ignore[misc] # river ships no type information
+# Their methods are not typed, and what is not typed may not be called from here.
+_Leaf: Any = LeafMajorityClass
+_Tree: Any = HoeffdingTreeClassifier
+
+
+class Leaf(_Leaf):  # type: ignore[misc] # as above
     """
     A leaf that observes all values at once; `splitters` is what it has seen, None once it is inactive.
 
@@ -46,6 +51,8 @@ class Leaf(LeafMajorityClass):  # type: ignore[misc] # river ships no type infor
         depth: How far it is from the root.
         shape: How many numbers there are, and flags.
     """
+
+    splitters: Any  # Observed; a dict that is empty before the first label
 
     def __init__(self, stats: Mapping[int, float], depth: int, shape: tuple[int, int]) -> None:
         super().__init__(dict(stats), depth, None)
@@ -72,7 +79,7 @@ class Leaf(LeafMajorityClass):  # type: ignore[misc] # river ships no type infor
         ] or [BranchFactory()]
 
 
-class RiverTree(HoeffdingTreeClassifier):  # type: ignore[misc] # river ships no type information
+class RiverTree(_Tree):  # type: ignore[misc] # as above
     """
     River's tree, which has leaves of ours and is bounded in leaves.
 
@@ -89,7 +96,9 @@ class RiverTree(HoeffdingTreeClassifier):  # type: ignore[misc] # river ships no
         self.max_size = active / 2**20
         self._active_leaf_size_estimate = 1.0
 
-    def _new_leaf(self, initial_stats: Mapping[int, float] | None = None, parent: Any = None) -> Leaf:
+    def _new_leaf(
+        self, initial_stats: Mapping[int, float] | None = None, parent: Any = None
+    ) -> Leaf:
         return Leaf(initial_stats or {}, 0 if parent is None else parent.depth + 1, self.shape)
 
     def state(self) -> BranchState | LeafState | None:

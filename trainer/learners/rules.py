@@ -67,7 +67,7 @@ class _Kept(msgspec.Struct, frozen=True):
 
 class Rules(Flagged):
     """
-    VFDR: an ordered list of rules, the first of which that covers an example decides; then a default rule.
+    VFDR: an ordered list of rules, of which the first that covers an example decides; then a default.
 
     Gama & Kosina 2011, "Learning Decision Rules from Data Streams". Every so many examples that a rule
     covers, it is tried whether a literal more would make its classes surer: whether their entropy among

@@ -1,16 +1,18 @@
 """Decision trees as arrays: evaluated in numpy, and as ONNX nodes."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 from onnx import helper
 
-from trainer.heads import Graph
+from trainer.heads import Constants, Graph
 
 Vector = NDArray[np.float64]
 Places = NDArray[np.intp]
+Values = NDArray[np.float32] | NDArray[np.bool_]
 
 TRUST_IN_PARENT = 2.0
 """What is said of a node's parent counts as so many labels at the node itself."""
@@ -62,12 +64,12 @@ class Tree:
         """
         Put a grown tree into arrays.
 
-        Shares are m-estimates (Cestnik 1990): as if 2 labels more had come to each node, shared out as its
-        parent's are; and one more of each class to the root. None is 0.
+        Shares are m-estimates (Cestnik 1990): as if 2 labels more had come to each node, shared out as
+        its parent's are; and one more of each class to the root. None is 0.
         """
         nodes, steps, shares = [root], [1], [(root.counts + 1) / (root.counts + 1).sum()]
         asked, thresholds, children = [], [], []
-        for place, node in enumerate(nodes):  # it grows meanwhile: children come after all of a level
+        for place, node in enumerate(nodes):  # which grow meanwhile, level after level
             ways = (place, place)
             if node.off is not None and node.on is not None:
                 ways = (len(nodes), len(nodes) + 1)
@@ -89,7 +91,7 @@ class Tree:
         """The columns that are asked for, ascending."""
         return np.unique(self.asked)
 
-    def leaves(self, values: NDArray[np.generic]) -> Places:
+    def leaves(self, values: Values) -> Places:
         """The leaf that each example comes to, (examples,); `values` are (examples, columns)."""
         rows, nodes = np.arange(len(values)), np.zeros(len(values), np.intp)
         for _ in range(self.depth):
@@ -97,7 +99,7 @@ class Tree:
             nodes = np.where(above, self.on[nodes], self.off[nodes])
         return nodes
 
-    def scores(self, values: NDArray[np.generic]) -> NDArray[np.float64]:
+    def scores(self, values: Values) -> NDArray[np.float64]:
         """The logarithms of the shares where each example comes to, float64 (examples, classes)."""
         scores: NDArray[np.float64] = self.log_shares[self.leaves(values)]
         return scores
@@ -106,14 +108,14 @@ class Tree:
         """
         Make the nodes that compute `scores`.
 
-        All nodes of the tree are asked at once where they lead to, (batch, nodes); then as many Gathers as
-        the tree is deep follow that from the root.
+        All nodes of the tree are asked at once where they lead to, (batch, nodes); then as many Gathers
+        as the tree is deep follow that from the root.
 
         Args:
-            of: The name of the values, float32 (batch, columns): those of `columns` alone, in their order.
+            of: The name of the values, float32 (batch, columns): those of `columns`, in their order.
             to: The name of what they compute, float32 (batch, classes); their own names begin with it.
         """
-        constants = {
+        constants: Constants = {
             f"{to} asked": np.searchsorted(self.columns, self.asked).astype(np.int64),
             f"{to} thresholds": self.thresholds,
             f"{to} off": self.off.astype(np.int64),
@@ -130,7 +132,7 @@ class Tree:
             helper.make_node("Gather", [f"{to} ways", f"{to} root"], [names[0]], axis=1),
             *(
                 helper.make_node("GatherElements", [f"{to} ways", before], [after], axis=1)
-                for before, after in zip(names, names[1:], strict=False)
+                for before, after in pairwise(names)
             ),
             helper.make_node("Squeeze", [names[-1], f"{to} axis"], [f"{to} leaf"]),
             helper.make_node("Gather", [f"{to} log shares", f"{to} leaf"], [to], axis=0),

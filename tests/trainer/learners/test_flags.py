@@ -32,7 +32,9 @@ def served(flags: Flags, columns: Columns, examples: Examples) -> Features:
         [
             helper.make_tensor_value_info("features", TensorProto.FLOAT, ["batch", "dim"]),
             helper.make_tensor_value_info("input_ids", TensorProto.INT64, ["batch", "sequence"]),
-            helper.make_tensor_value_info("attention_mask", TensorProto.INT64, ["batch", "sequence"]),
+            helper.make_tensor_value_info(
+                "attention_mask", TensorProto.INT64, ["batch", "sequence"]
+            ),
         ],
         [helper.make_tensor_value_info("flags", TensorProto.FLOAT, ["batch", len(columns)])],
         [numpy_helper.from_array(value, name) for name, value in graph.constants.items()],
