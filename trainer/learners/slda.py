@@ -15,7 +15,7 @@ Matrix = NDArray[np.float64]
 SHRINKAGE = 0.05
 PRIOR_OBSERVATIONS_PER_DIMENSION = 2
 ROUNDING = 1e-12
-"""A scatter that is smaller than this share of what it was cannot be told from rounding."""
+"""A scatter or count that is smaller than this share of what it was is not told from rounding."""
 
 
 class _State(msgspec.Struct, frozen=True):
@@ -163,10 +163,10 @@ class StreamingLda:
         learner._changed = False
         return learner
 
-    def graph(self, to: str) -> Graph:
-        """Make the node of a head that computes the logits: one linear layer."""
+    def graph(self, to: str, of: str = "features") -> Graph:
+        """Make the node of a head that computes the logits: one linear layer on what is called `of`."""
         weights, bias = self._solve(self._means.shape[1])
-        return linear(weights.astype(np.float32), bias.astype(np.float32), to)
+        return linear(weights.astype(np.float32), bias.astype(np.float32), to, of)
 
     def head(self) -> bytes:
         """The learner as an ONNX head."""
@@ -197,18 +197,18 @@ class StreamingLda:
     def _take_back(self, index: int, rows: Matrix) -> None:
         """Remove the moments of some rows (m, dim) of one class: `_merge` read backwards."""
         known, gone = self._counts[index], len(rows)
-        left = known - gone
+        left = known - gone if known - gone > ROUNDING * known else 0.0
         mean = rows.mean(axis=0)
         centred = rows - mean
         shift = mean - self._means[index]
         before = np.trace(self._scatter)
         self._scatter -= centred.T @ centred
-        if left > 0:
+        if left:
             self._scatter -= np.outer(shift, shift) * (known * gone / left)
             self._means[index] -= shift * (gone / left)
         else:
             self._means[index] = 0
-        self._counts[index] = max(0.0, left)
+        self._counts[index] = left
         self._expected[index] = max(0.0, self._expected[index] - gone)
         # What is left of a scatter that was all but taken away is rounding, and no longer positive.
         if np.trace(self._scatter) <= ROUNDING * before:
