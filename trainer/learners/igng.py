@@ -1,0 +1,148 @@
+"""Incremental growing neural gas."""
+
+import numpy as np
+from onnx import helper
+
+from trainer.heads import Graph
+from trainer.learners.net import Integers, Net, Topology
+from trainer.learners.prototypes import Prototypes, Row, Rows
+
+
+class IncrementalGas(Prototypes):
+    """
+    Incremental growing neural gas: neurons where listings are, and edges where they are dense.
+
+    Prudent & Ennaji 2005, "An Incremental Growing Neural Gas Learns Topologies". A listing that is out of
+    reach of every neuron becomes an embryo; one that only the nearest reaches becomes an embryo linked to
+    it. Otherwise the nearest moves towards it, its neighbours a little, its edges age, and the edge to
+    the second is made new. Edges that grow too old are removed, and so are mature neurons that have
+    no edge left. A neuron matures by how often it or a neighbour was the nearest.
+
+    The paper reaches as far as the standard deviation of the data; here that of the first examples is
+    multiplied by `reach`. The paper keeps only mature neurons at the end, and `topology` shows them;
+    listings are read by all, since an embryo may be the only one that knows a new class. A neuron counts
+    the labels it was the nearest for.
+
+    A prediction costs one matrix product, nodes × axes: 16,000 multiplications at the defaults.
+
+    Args:
+        nodes: How many neurons it keeps, at most; see `Prototypes` for what goes beyond them.
+        first: How many examples set the frame.
+        axes: How many principal axes of them are kept, at most.
+        nearest: How many neurons have a say in a score.
+        smoothing: So many labels, as common as at all, are added to those of each neuron.
+        reach: Of a neuron, in standard deviations of the first examples.
+        rate: How far the nearest neuron moves to a listing of weight 1.
+        neighbour_rate: How far its neighbours move.
+        edge_age: An edge that is older is removed.
+        maturity: The age at which an embryo is mature.
+
+    Example:
+        >>> learner = IncrementalGas()
+        >>> listings = Examples(np.eye(2, dtype=np.float32), [[101, 102], [101, 102]])
+        >>> learner.learn(listings, ["Private room", "Shared room"])
+        >>> learner.logits(listings).argmax(axis=1).tolist()
+        [0, 1]
+    """
+
+    name = "igng"
+    parameters = (
+        "nodes",
+        "first",
+        "axes",
+        "nearest",
+        "smoothing",
+        "reach",
+        "rate",
+        "neighbour_rate",
+        "edge_age",
+        "maturity",
+    )
+
+    def __init__(
+        self,
+        nodes: int = 500,
+        first: int = 256,
+        axes: int = 32,
+        nearest: int = 20,
+        smoothing: float = 1.0,
+        reach: float = 0.7,
+        rate: float = 0.03,
+        neighbour_rate: float = 0.003,
+        edge_age: int = 50,
+        maturity: int = 10,
+    ) -> None:
+        super().__init__(nodes, first, axes, nearest, smoothing)
+        self.reach = reach
+        self.rate = rate
+        self.neighbour_rate = neighbour_rate
+        self.edge_age = edge_age
+        self.maturity = maturity
+
+    def topology(self) -> Topology:
+        """The mature neurons, and the edges between them."""
+        net = self._nets[0]
+        mature = net.among(net.uses >= self.maturity)
+        return self._drawn(mature, mature.templates)
+
+    def _width(self, axes: int) -> int:
+        return axes
+
+    def _see(self, row: Row, place: int, weight: float) -> None:
+        net = self._nets[0]
+        near = self._near(net, row)
+        if len(near) < 2:
+            self._create(net, row, near)
+            net.labels[-1, place] += weight
+            return
+        winner, second = near
+        net.ages[net.of(winner)] += 1
+        neighbours = net.neighbours(winner)
+        self._move(net, np.array([winner]), row, self.rate * weight)
+        self._move(net, neighbours, row, self.neighbour_rate * weight)
+        net.connect(winner, second)
+        net.uses[[winner, *neighbours]] += 1
+        net.labels[winner, place] += weight
+        self._prune(net)
+
+    def _near(self, net: Net, row: Row) -> list[int]:
+        """The winner and the second, as far as they are within reach."""
+        distances = ((net.templates - row) ** 2).sum(axis=1)
+        order: list[int] = np.argsort(distances, kind="stable")[:2].tolist()
+        return [node for node in order if distances[node] <= self._threshold() ** 2]
+
+    def _threshold(self) -> float:
+        return self.reach * self._set().deviation
+
+    def _create(self, net: Net, row: Row, near: list[int]) -> None:
+        """Add an embryo at an example, linked to the winner if that is within reach."""
+        embryo = net.add(row)
+        for winner in near:
+            net.connect(winner, embryo)
+        net.trim(self.nodes)
+
+    def _move(self, net: Net, nodes: Integers, row: Row, rate: float) -> None:
+        net.templates[nodes] += np.float32(min(1.0, rate)) * (row - net.templates[nodes])
+
+    def _prune(self, net: Net) -> None:
+        """Remove old edges, and then mature neurons that have none."""
+        old = net.ages > self.edge_age
+        if not old.any():
+            return
+        net.edges, net.ages = net.edges[~old], net.ages[~old]
+        linked = np.zeros(len(net), np.bool_)
+        linked[net.edges] = True
+        net.keep(linked | (net.uses < self.maturity))
+
+    def _closeness(self, net: Net, rows: Rows) -> Rows:
+        close: Rows = 2 * (rows @ net.templates.T) - self._squares(net)
+        return close
+
+    def _closeness_graph(self, net: Net, rows: str, to: str) -> Graph:
+        constants = {f"{to} templates": 2 * net.templates.T, f"{to} squares": -self._squares(net)}
+        node = helper.make_node("Gemm", [rows, *constants], [to])
+        return Graph([node], constants)
+
+    def _squares(self, net: Net) -> Rows:
+        squares: Rows = (net.templates**2).sum(axis=1)
+        return squares
