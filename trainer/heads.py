@@ -48,17 +48,18 @@ def head_of(graph: Graph, classes: int) -> bytes:
     return _checked(model)
 
 
-def linear(weights: Weights, bias: Weights, to: str = "logits") -> Graph:
+def linear(weights: Weights, bias: Weights, to: str = "logits", of: str = "features") -> Graph:
     """
-    Make one linear layer on the features.
+    Make one linear layer.
 
     Args:
         weights: float32 (dim, classes).
         bias: float32 (classes,).
         to: The name of what it computes, float32 (batch, classes).
+        of: The name of what it reads, float32 (batch, dim).
     """
     names = [f"{to} weights", f"{to} bias"]
-    node = helper.make_node("Gemm", ["features", *names], [to])
+    node = helper.make_node("Gemm", [of, *names], [to])
     return Graph([node], dict(zip(names, (weights, bias), strict=True)))
 
 

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import ClassVar, Self
+from typing import Self
 
 import msgspec
 import numpy as np
@@ -14,6 +14,9 @@ from trainer.learners.base import UNSEEN_LOGIT, Examples, Features, Logits, Weig
 
 Vector = NDArray[np.float64]
 Places = NDArray[np.intp]
+
+ROUNDING = 1e-9
+"""Labels fewer than this are what is left of fractions that were all taken back."""
 
 
 class _State(msgspec.Struct, frozen=True):
@@ -35,7 +38,7 @@ class Counted(ABC):
     examples back, `_add_class` where it keeps something for each class.
     """
 
-    name: ClassVar[str]
+    name: str
     rehearsal: int = 0
 
     def __init__(self) -> None:
@@ -99,7 +102,8 @@ class Counted(ABC):
         places = self._places(labels)
         gone = self._forget(features, places)
         if gone:
-            self._counts = np.maximum(0, self._counts - np.bincount(places, minlength=len(self._counts)))
+            left = self._counts - np.bincount(places, minlength=len(self._counts))
+            self._counts = np.where(left > ROUNDING, left, 0)
         self._expected = np.maximum(
             0, self._expected - np.bincount(places, minlength=len(self._expected))
         )

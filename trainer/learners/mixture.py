@@ -10,7 +10,15 @@ from onnx import NodeProto, helper
 from scipy.special import log_softmax, logsumexp, softmax
 
 from trainer.heads import Graph, head_of
-from trainer.learners.base import UNSEEN_LOGIT, Examples, Features, Learner, Logits
+from trainer.learners.base import (
+    UNSEEN_LOGIT,
+    Examples,
+    Features,
+    Learner,
+    Logits,
+    Weights,
+    refute,
+)
 from trainer.learners.ngram import Ngram, NgramReplay
 from trainer.learners.slda import StreamingLda
 
@@ -75,11 +83,20 @@ class Mixture:
         for member in self._members:
             member.add_class(label)
 
-    def learn(self, examples: Examples, labels: Sequence[str]) -> None:
+    def learn(
+        self, examples: Examples, labels: Sequence[str], weights: Weights | None = None
+    ) -> None:
         """Learn from a mini-batch, after weighing what the members say of it."""
-        self._weigh(examples, labels)
+        counted = np.ones(len(labels)) if weights is None else weights
+        self._weigh(examples, labels, counted)
         for member in self._members:
-            member.learn(examples, labels)
+            member.learn(examples, labels, counted)
+
+    def reject(self, examples: Examples, labels: Sequence[str]) -> bool:
+        """Let every member that can reject; the others learn the other classes. Always True."""
+        for member in self._members:
+            refute(member, examples, labels)
+        return True
 
     def rehearse(self, examples: Examples, labels: Sequence[str]) -> None:
         """Let the members that rehearse learn once more from examples of the replay buffer."""
@@ -180,7 +197,7 @@ class Mixture:
         """The learner as an ONNX head."""
         return head_of(self.graph("logits"), len(self.classes))
 
-    def _weigh(self, examples: Examples, labels: Sequence[str]) -> None:
+    def _weigh(self, examples: Examples, labels: Sequence[str], counted: Weights) -> None:
         """Follow the log loss of the labels whose class every member has met."""
         if not self.classes:
             return
@@ -189,14 +206,18 @@ class Mixture:
         places = {label: place for place, label in enumerate(self.classes)}
         for row, label in enumerate(labels):
             if label in places and said[:, row, places[label]].min() > UNSEEN_LOGIT / 2:
-                self._follow(said[:, row], lately, places[label])
+                self._follow(said[:, row], lately, places[label], float(counted[row]))
                 self._changed = True
 
-    def _follow(self, said: NDArray[np.float64], lately: NDArray[np.float64], label: int) -> None:
+    def _follow(
+        self, said: NDArray[np.float64], lately: NDArray[np.float64], label: int, counted: float
+    ) -> None:
         """Take a step against the gradient of -log q(label), q the pool of `said` as of lately."""
         probabilities = softmax(said + lately, axis=1)[:, label]  # (members,)
-        weights = self._weights * np.exp(RATE * probabilities / (self._weights @ probabilities))
-        self._weights = (1 - SHARE) * weights / weights.sum() + SHARE * BEGINNING
+        gain = probabilities / (self._weights @ probabilities)
+        weights = self._weights * np.exp(RATE * counted * gain)
+        kept = (1 - SHARE) ** counted
+        self._weights = kept * weights / weights.sum() + (1 - kept) * BEGINNING
 
     def _balance(self) -> NDArray[np.float64]:
         """What is left out of the scores: float64 (classes,), 0 for a class without an example."""

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.special import softmax
 
 from trainer.heads import Graph, head_of
-from trainer.learners.base import UNSEEN_LOGIT, Examples, Features, Logits, teach
+from trainer.learners.base import UNSEEN_LOGIT, Examples, Features, Logits, Weights, teach
 from trainer.learners.bucket_weights import BucketWeights, Rows, adagrad
 from trainer.learners.ngrams import Bags, bag_graph, bags_of
 
@@ -18,11 +18,14 @@ Vector = NDArray[np.float64]
 RECENT_LABELS = 200
 """A label of so long ago counts 1 / e for what is common lately."""
 
+LEAST_REST = 1e-6
+"""What classes other than a rejected one have in common at least, so that nothing is divided by 0."""
+
 
 class _State(msgspec.Struct, frozen=True):
     classes: list[str]
     seen: list[bool]
-    expected: list[int]
+    expected: list[float]
     recent: bytes
     bias: bytes
     bias_squares: bytes
@@ -56,7 +59,7 @@ class Ngram:
     def __init__(self) -> None:
         self._classes: list[str] = []
         self._seen: NDArray[np.bool_] = np.zeros(0, np.bool_)
-        self._expected: NDArray[np.int64] = np.zeros(0, np.int64)  # labels of the stream
+        self._expected: Vector = np.zeros(0)  # labels of the stream
         self._recent: Vector = np.zeros(0)  # the same, where older ones count less and less
         self._bias: Vector = np.zeros(0)
         self._bias_squares: Vector = np.zeros(0)
@@ -74,22 +77,40 @@ class Ngram:
             return
         self._classes.append(label)
         self._seen = np.append(self._seen, False)
-        self._expected = np.append(self._expected, 0)
+        self._expected = np.append(self._expected, 0.0)
         self._recent = np.append(self._recent, 0.0)
         self._bias = np.append(self._bias, 0.0)
         self._bias_squares = np.append(self._bias_squares, 0.0)
         self._table.add_class()
         self._changed = True
 
-    def learn(self, examples: Examples, labels: Sequence[str]) -> None:
+    def learn(
+        self, examples: Examples, labels: Sequence[str], weights: Weights | None = None
+    ) -> None:
         """Learn from a mini-batch."""
+        counted = np.ones(len(labels)) if weights is None else weights
         for label in labels:
             self.add_class(label)
-        places = [self._classes.index(label) for label in labels]
-        counts = np.bincount(places, minlength=len(self._classes))
+        places = self._places(labels)
+        counts = np.bincount(places, counted, len(self._classes))
         self._expected += counts
-        self._recent = self._recent * (1 - 1 / RECENT_LABELS) ** len(labels) + counts
-        self._fit(examples, places, _log_share(self._recent + 1))
+        self._recent = self._recent * (1 - 1 / RECENT_LABELS) ** counted.sum() + counts
+        self._fit(examples, places, _log_share(self._recent + 1), counted)
+
+    def reject(self, examples: Examples, labels: Sequence[str]) -> bool:
+        """Descend along the gradient of -log(1 - p(label)); how common classes are stays as it is."""
+        places = self._places(labels)
+        bags = bags_of(examples.tokens)
+        rows = self._table.make_rows(bags.buckets)
+        said = softmax(self._scores(bags, rows) + self._log_prior(), axis=1)  # (examples, classes)
+        rejected = said[np.arange(len(places)), places][:, None]
+        others = said.copy()
+        others[np.arange(len(places)), places] = 0
+        rest = np.maximum(others.sum(axis=1, keepdims=True), LEAST_REST)
+        errors = -others * rejected / rest
+        errors[np.arange(len(places)), places] = rejected[:, 0]
+        self._descend(bags, rows, errors)
+        return True
 
     def rehearse(self, examples: Examples, labels: Sequence[str]) -> None:
         """Nothing: the mini-batch is all that counts."""
@@ -112,7 +133,7 @@ class Ngram:
         """Count them no longer. What the weights have of them stays until they are fitted again."""
         for label in labels:
             place = self._classes.index(label)
-            self._expected[place] = max(0, self._expected[place] - 1)
+            self._expected[place] = max(0.0, self._expected[place] - 1)
         self._changed = True
         return False
 
@@ -120,7 +141,7 @@ class Ngram:
         """Say how common each class is in the stream, where the learner was fed otherwise."""
         for label in counts:
             self.add_class(label)
-        self._expected = np.array([counts.get(label, 0) for label in self._classes], np.int64)
+        self._expected = np.array([counts.get(label, 0) for label in self._classes], float)
         self._changed = True
 
     def lately(self) -> Vector:
@@ -135,7 +156,7 @@ class Ngram:
 
     def prior(self) -> list[float]:
         """The stream's share of each class."""
-        shares: list[float] = (self._expected / max(1, self._expected.sum())).tolist()
+        shares: list[float] = (self._expected / max(1.0, self._expected.sum())).tolist()
         return shares
 
     def state(self) -> dict[str, bytes]:
@@ -154,7 +175,7 @@ class Ngram:
         learner = cls()
         learner._classes = list(stored.classes)
         learner._seen = np.array(stored.seen, np.bool_)
-        learner._expected = np.array(stored.expected, np.int64)
+        learner._expected = np.array(stored.expected, float)
         learner._recent = np.frombuffer(stored.recent).copy()
         learner._bias = np.frombuffer(stored.bias).copy()
         learner._bias_squares = np.frombuffer(stored.bias_squares).copy()
@@ -177,18 +198,27 @@ class Ngram:
         """The learner as an ONNX head."""
         return head_of(self.graph("logits"), len(self._classes))
 
-    def _fit(self, examples: Examples, places: list[int], log_shares: Vector) -> None:
+    def _fit(
+        self, examples: Examples, places: list[int], log_shares: Vector, weights: Weights
+    ) -> None:
         """Descend along the gradient of the log loss, summed over examples drawn with these shares."""
         self._seen[places] = True
         bags = bags_of(examples.tokens)
         rows = self._table.make_rows(bags.buckets)
         errors = softmax(self._scores(bags, rows) + log_shares, axis=1)  # (examples, classes)
         errors[np.arange(len(places)), places] -= 1
+        self._descend(bags, rows, errors * weights[:, None])
+
+    def _descend(self, bags: Bags, rows: Rows, errors: Logits) -> None:
+        """Take a step against the gradient of a loss whose derivatives by the scores are `errors`."""
         self._table.descend(rows, bags.shares.T @ errors, self.rate)
         gradient = errors.sum(axis=0)
         self._bias_squares += gradient**2
         self._bias -= adagrad(gradient, self._bias_squares, self.rate)
         self._changed = True
+
+    def _places(self, labels: Sequence[str]) -> list[int]:
+        return [self._classes.index(label) for label in labels]
 
     def _scores(self, bags: Bags, rows: Rows) -> Logits:
         scores: Logits = bags.shares @ self._table.rows[rows]
@@ -224,8 +254,8 @@ class NgramReplay(Ngram):
 
     def rehearse(self, examples: Examples, labels: Sequence[str]) -> None:
         """Learn once more from examples of the replay buffer, whose draws are half balanced."""
-        places = [self._classes.index(label) for label in labels]
-        self._fit(examples, places, _log_share(np.sqrt(np.maximum(self._expected, 1))))
+        shares = _log_share(np.sqrt(np.maximum(self._expected, 1)))
+        self._fit(examples, self._places(labels), shares, np.ones(len(labels)))
 
 
 def _log_share(counts: NDArray[np.generic]) -> Vector:

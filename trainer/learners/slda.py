@@ -8,21 +8,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer.heads import Graph, head_of, linear
-from trainer.learners.base import UNSEEN_LOGIT, Examples, Features, Logits
+from trainer.learners.base import UNSEEN_LOGIT, Examples, Features, Logits, Weights
 
 Matrix = NDArray[np.float64]
 
 SHRINKAGE = 0.05
 PRIOR_OBSERVATIONS_PER_DIMENSION = 2
 ROUNDING = 1e-12
-"""A scatter that is smaller than this share of what it was cannot be told from rounding."""
+"""A scatter or count that is smaller than this share of what it was is not told from rounding."""
 
 
 class _State(msgspec.Struct, frozen=True):
     classes: list[str]
     dimensions: int
-    counts: list[int]
-    expected: list[int]
+    counts: list[float]
+    expected: list[float]
     means: bytes
     scatter: bytes
 
@@ -57,8 +57,8 @@ class StreamingLda:
 
     def __init__(self) -> None:
         self._classes: list[str] = []
-        self._counts: list[int] = []
-        self._expected: list[int] = []
+        self._counts: list[float] = []  # labels that were learned, by their weights
+        self._expected: list[float] = []  # labels of the stream
         self._means: Matrix = np.zeros((0, 0))  # (classes, dim)
         self._scatter: Matrix = np.zeros((0, 0))  # (dim, dim), sum over classes
         self._discriminant: tuple[Matrix, Matrix] | None = None
@@ -74,19 +74,27 @@ class StreamingLda:
         if label in self._classes:
             return
         self._classes.append(label)
-        self._counts.append(0)
-        self._expected.append(0)
+        self._counts.append(0.0)
+        self._expected.append(0.0)
         self._means = np.vstack([self._means, np.zeros((1, self._means.shape[1]))])
         self._moved()
 
-    def learn(self, examples: Examples, labels: Sequence[str]) -> None:
+    def learn(
+        self, examples: Examples, labels: Sequence[str], weights: Weights | None = None
+    ) -> None:
         """Learn from a mini-batch."""
         features = examples.features
+        counted = np.ones(len(labels)) if weights is None else weights
         self._widen(features.shape[1])
         for label, rows in _by_label(labels).items():
             self.add_class(label)
-            self._merge(self._classes.index(label), features[rows].astype(np.float64))
+            index = self._classes.index(label)
+            self._merge(index, features[rows].astype(np.float64), counted[rows])
         self._moved()
+
+    def reject(self, examples: Examples, labels: Sequence[str]) -> bool:
+        """False: moments have no gradient to follow."""
+        return False
 
     def rehearse(self, examples: Examples, labels: Sequence[str]) -> None:
         """Nothing: it would count them twice."""
@@ -96,7 +104,7 @@ class StreamingLda:
         return self
 
     def forget(self, features: Features, labels: Sequence[str]) -> bool:
-        """Take back examples: the moments are then those of the others."""
+        """Take back examples that counted as one label each: the moments are those of the others."""
         for label, rows in _by_label(labels).items():
             self._take_back(self._classes.index(label), features[rows].astype(np.float64))
         self._moved()
@@ -106,7 +114,7 @@ class StreamingLda:
         """Say how common each class is in the stream, where the learner was fed otherwise."""
         for label in counts:
             self.add_class(label)
-        self._expected = [counts.get(label, 0) for label in self._classes]
+        self._expected = [float(counts.get(label, 0)) for label in self._classes]
         self._moved()
 
     def logits(self, examples: Examples) -> Logits:
@@ -118,7 +126,7 @@ class StreamingLda:
 
     def prior(self) -> list[float]:
         """The stream's share of each class."""
-        total = max(1, sum(self._expected))
+        total = max(1.0, sum(self._expected))
         return [count / total for count in self._expected]
 
     def state(self) -> dict[str, bytes]:
@@ -155,10 +163,10 @@ class StreamingLda:
         learner._changed = False
         return learner
 
-    def graph(self, to: str) -> Graph:
-        """Make the node of a head that computes the logits: one linear layer."""
+    def graph(self, to: str, of: str = "features") -> Graph:
+        """Make the node of a head that computes the logits: one linear layer on what is called `of`."""
         weights, bias = self._solve(self._means.shape[1])
-        return linear(weights.astype(np.float32), bias.astype(np.float32), to)
+        return linear(weights.astype(np.float32), bias.astype(np.float32), to, of)
 
     def head(self) -> bytes:
         """The learner as an ONNX head."""
@@ -174,11 +182,11 @@ class StreamingLda:
             self._means = np.zeros((len(self._classes), dimensions))
             self._scatter = np.zeros((dimensions, dimensions))
 
-    def _merge(self, index: int, rows: Matrix) -> None:
-        """Add the moments of some rows (m, dim) of one class to those known."""
-        known, added = self._counts[index], len(rows)
-        mean = rows.mean(axis=0)
-        centred = rows - mean
+    def _merge(self, index: int, rows: Matrix, weights: Weights) -> None:
+        """Add the weighted moments of some rows (m, dim) of one class to those known."""
+        known, added = self._counts[index], float(weights.sum())
+        mean = weights @ rows / added
+        centred = (rows - mean) * np.sqrt(weights)[:, None]
         shift = mean - self._means[index]
         self._scatter += centred.T @ centred
         self._scatter += np.outer(shift, shift) * (known * added / (known + added))
@@ -189,7 +197,7 @@ class StreamingLda:
     def _take_back(self, index: int, rows: Matrix) -> None:
         """Remove the moments of some rows (m, dim) of one class: `_merge` read backwards."""
         known, gone = self._counts[index], len(rows)
-        left = known - gone
+        left = known - gone if known - gone > ROUNDING * known else 0.0
         mean = rows.mean(axis=0)
         centred = rows - mean
         shift = mean - self._means[index]
@@ -201,7 +209,7 @@ class StreamingLda:
         else:
             self._means[index] = 0
         self._counts[index] = left
-        self._expected[index] = max(0, self._expected[index] - gone)
+        self._expected[index] = max(0.0, self._expected[index] - gone)
         # What is left of a scatter that was all but taken away is rounding, and no longer positive.
         if np.trace(self._scatter) <= ROUNDING * before:
             self._scatter[:] = 0

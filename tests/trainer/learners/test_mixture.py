@@ -99,3 +99,36 @@ def test_once_it_relearned_the_order_of_the_labels_does_not_matter() -> None:
     assert again[1].prior() == burst.prior()
     assert again[1].weights == burst.weights
     assert again[1].state()["slda"] == burst.state()["slda"]
+
+
+@pytest.mark.parametrize("label", LABELS)
+def test_a_rejected_class_becomes_less_probable_for_every_member(label: str) -> None:
+    """N-grams step away from it, and SLDA learns the other classes instead."""
+    mixture = Mixture()
+    teach(mixture, stream(11, 400))
+    examples, _ = stream(12, 1)
+    place = mixture.classes.index(label)
+    before = mixture.state()
+
+    assert mixture.reject(examples, [label])
+    for member in (Ngram, NgramReplay, StreamingLda):
+        old, new = (
+            softmax(member.from_state(state).logits(examples))[0, place]
+            for state in (before, mixture.state())
+        )
+        assert new < old
+
+
+def test_light_examples_move_the_weights_of_members_less() -> None:
+    """The weights stay a mean, whatever examples weigh."""
+    light, heavy = Mixture(), Mixture()
+    for mixture in (light, heavy):
+        teach(mixture, stream(13, 400))
+    before = light.weights
+    examples, labels = without_features(stream(14, 20))
+    light.learn(examples, labels, np.full(20, 0.1))
+    heavy.learn(examples, labels, np.full(20, 1.0))
+    moved = [abs(each.weights["slda"] - before["slda"]) for each in (light, heavy)]
+
+    assert 0 < moved[0] < moved[1]
+    assert sum(light.weights.values()) == pytest.approx(1)

@@ -3,6 +3,7 @@
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.special import softmax
 
 from artefacts.graphs import Head, padded
 from trainer.learners.base import Examples
@@ -118,3 +119,38 @@ def test_saying_the_prior_twice_changes_nothing() -> None:
     learner.expect(counts)
 
     np.testing.assert_allclose(once, learner.logits(seen(TEXTS)))
+
+
+def test_a_rejected_class_becomes_less_probable_and_no_rarer() -> None:
+    """The step is along -log(1 - p): the others share what it loses, and counts stay."""
+    learner = taught(random_texts(2, 60), ["a", "b", "c"] * 20)
+    examples = seen(random_texts(2, 60)[:1])
+    prior, lately = learner.prior(), learner.lately()
+    before = softmax(learner.logits(examples))[0]
+
+    assert learner.reject(examples, ["a"])
+    after = softmax(learner.logits(examples))[0]
+    assert after[0] < before[0]
+    assert (after[1:] > before[1:]).all()
+    assert prior == learner.prior()
+    np.testing.assert_array_equal(lately, learner.lately())
+    assert learner.changes()
+
+
+def test_the_only_class_can_be_rejected() -> None:
+    """Nothing is divided by 0 where no other class is probable at all."""
+    learner = taught([[7]], ["a"])
+    learner.add_class("b")
+
+    assert learner.reject(seen([[7], [8]]), ["a", "a"])
+    assert np.isfinite(learner.logits(seen([[7], [8]]))).all()
+
+
+def test_a_step_is_as_long_as_its_weight() -> None:
+    """An example of weight 2 is one that came twice in a mini-batch, in weights and counts."""
+    twice, heavy = Ngram(), Ngram()
+    twice.learn(seen([TEXTS[0], TEXTS[0], TEXTS[1]]), ["a", "a", "b"])
+    heavy.learn(seen([TEXTS[0], TEXTS[1]]), ["a", "b"], np.array([2.0, 1.0]))
+
+    assert twice.prior() == heavy.prior()
+    np.testing.assert_allclose(twice.logits(seen(TEXTS)), heavy.logits(seen(TEXTS)), rtol=1e-5)

@@ -100,3 +100,29 @@ def test_its_state_keeps_the_symmetric_scatter_once() -> None:
     learner.logits(seen(np.zeros((1, 384), np.float32)))
 
     assert len(learner.state()["slda"]) < 8 * (384 * 385 / 2 + 4 * 384) + 200
+
+
+def test_an_example_of_weight_two_is_one_that_came_twice() -> None:
+    """Moments and priors are those of the longer stream."""
+    features, labels = blobs(4, 60)
+    weights = np.where(np.arange(60) % 3 == 0, 2.0, 1.0)
+    rows = [row for row in range(60) for _ in range(int(weights[row]))]
+    twice, heavy = StreamingLda(), StreamingLda()
+    heavy.learn(seen(features), labels, weights)
+    twice.learn(seen(features[rows]), [labels[row] for row in rows])
+
+    assert twice.prior() == heavy.prior()
+    np.testing.assert_allclose(
+        twice.logits(seen(features)), heavy.logits(seen(features)), rtol=1e-6, atol=1e-9
+    )
+
+
+def test_a_rejected_label_changes_nothing() -> None:
+    """It says that it cannot."""
+    features, labels = blobs(5, 20)
+    learner = StreamingLda()
+    learner.learn(seen(features), labels)
+    state = learner.state()
+
+    assert learner.reject(seen(features), labels) is False
+    assert state == learner.state()
