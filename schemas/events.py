@@ -201,7 +201,19 @@ class Feedback(Event, frozen=True, kw_only=True):
     label: Annotated[Label, Meta(description="The label that was shown.")]
     accepted: Annotated[bool, Meta(description="true: the label is right; false: it is wrong.")]
     labelled_at: Annotated[Timestamp, Meta(description="When the person said so.")]
-    propensity: Propensity | None = None
+    propensity: (
+        Annotated[
+            float,
+            Meta(
+                gt=0,
+                le=1,
+                description="The chance with which this label was shown: 'propensity' of the answer. "
+                "What is accepted though it is seldom shown counts as more labels, up to 10; absent: as "
+                "one.",
+            ),
+        ]
+        | None
+    ) = None
     language: Language | None = None
     source: Source | None = None
 

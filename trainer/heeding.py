@@ -109,7 +109,8 @@ class Heeding:
         """
         if not heard:
             return
-        _learn(learner, [each.example for each in heard], [lesson(each.opinion) for each in heard])
+        examples = Examples.of(each.example for each in heard)
+        learn(learner, examples, [lesson(each.opinion) for each in heard])
         _expect(learner, expected)
         for each in heard:
             if each.opinion.accepted:
@@ -131,7 +132,8 @@ class Heeding:
             some = lessons[start : start + TEACHING_BATCH]
             rows = encode([each.text for each in some])
             seen = [(each, row) for each, row in zip(some, rows, strict=True) if row is not None]
-            _learn(learner, [row for _, row in seen], [each for each, _ in seen])
+            if seen:
+                learn(learner, Examples.of(row for _, row in seen), [each for each, _ in seen])
             self._gets_on()
         if lessons:
             _expect(learner, expected)
@@ -145,18 +147,22 @@ class Heeding:
             self._database.kept.remove(listing)
 
 
-def _learn(learner: Learner, examples: Sequence[Example], lessons: Sequence[Lesson]) -> None:
-    """Learn what was accepted as labels, and what was rejected as rejections."""
+def learn(learner: Learner, examples: Examples, lessons: Sequence[Lesson]) -> None:
+    """
+    Learn what was accepted as labels, and what was rejected as rejections.
+
+    Args:
+        learner: Knows their classes.
+        examples: The listings as it sees them.
+        lessons: One for each.
+    """
     yes = [place for place, each in enumerate(lessons) if each.accepted]
     no = [place for place, each in enumerate(lessons) if not each.accepted]
-    labels = [each.label for each in lessons]
     if yes:
         weights = np.array([lessons[place].weight for place in yes])
-        accepted = Examples.of(examples[place] for place in yes)
-        learner.learn(accepted, [labels[place] for place in yes], weights)
+        learner.learn(examples.at(yes), [lessons[place].label for place in yes], weights)
     if no:
-        rejected = Examples.of(examples[place] for place in no)
-        refute(learner, rejected, [labels[place] for place in no])
+        refute(learner, examples.at(no), [lessons[place].label for place in no])
 
 
 def _expect(learner: Learner, labels: Mapping[str, int]) -> None:

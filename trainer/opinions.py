@@ -1,6 +1,6 @@
 """What people said of labels that were shown to them: no labels, so that nothing is judged by it."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from trainer.database_file import Rows
 from trainer.intake import Opinion
@@ -87,6 +87,10 @@ def lesson(opinion: Opinion) -> Lesson:
     return _lesson(opinion.text, opinion.label, opinion.accepted, opinion.propensity)
 
 
-def _lesson(text: Any, label: Any, accepted: Any, propensity: float | None) -> Lesson:
-    weight = 1.0 if propensity is None else min(1 / propensity, MOST_WEIGHT)
-    return Lesson(text, label, bool(accepted), weight)
+def weight(propensity: float | None) -> float:
+    """How many labels an accepted one counts as that was shown with this chance."""
+    return 1.0 if propensity is None else min(1 / propensity, MOST_WEIGHT)
+
+
+def _lesson(text: str, label: str, accepted: bool, propensity: float | None) -> Lesson:
+    return Lesson(text, label, bool(accepted), weight(propensity))

@@ -1,0 +1,1 @@
+"""What people's labels and feedback are worth, beside labels of everything."""
