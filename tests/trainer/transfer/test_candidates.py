@@ -96,7 +96,7 @@ def test_the_release_says_what_the_model_says(untrained: LiveRelease, pooling: s
         np.testing.assert_allclose(row, expected, atol=2e-3, rtol=1e-3)
 
     assert manifest.temperature != 1
-    assert found.std() > 0.1  # else any head would do
+    assert np.ptp(found, axis=0).max() > 0.01  # else any head would do
 
 
 def test_the_manifest_says_where_it_comes_from(untrained: LiveRelease) -> None:

@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import Result
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from artefacts.store import Store
 from roomstream.brokers import Broker
@@ -18,17 +17,19 @@ from runtime.topics import create_topics
 from schemas.errors import RoomstreamError
 from tests.trainer.distilberts import save_classifier, save_model
 from tests.trainer.transfer.problem import LABELS, rows, save_teacher, write
-from trainer.base_import import import_base
+from trainer.base_import import Imported, import_base
 from trainer.transfer.distillation import Transfer
 
-FAST = ("--learning-rate", "0.003", "--epochs", "10")
+FAST = ("--learning-rate", "0.003", "--epochs", "7")
 TOO_SHORT = ("--epochs", "0.01")
 
 
 class Shop:
     """Topics, a store with a live classifier that knows nothing of the problem, and a file."""
 
-    def __init__(self, kafka: KafkaSettings, prefix: str, folder: Path) -> None:
+    def __init__(self, broker: Broker, prefix: str, folder: Path, base: Imported) -> None:
+        kafka = load(KafkaSettings, bootstrap_servers=broker.bootstrap_servers)
+        create_topics(kafka, prefix, partitions=1, replication_factor=1)
         self.folder = folder
         self.kafka = kafka
         self.shared = SharedSettings(
@@ -42,8 +43,6 @@ class Shop:
             "ROOMSTREAM_TOPIC_PREFIX": prefix,
             "COLUMNS": "200",
         }
-        save_classifier(folder / "base", dict(enumerate(LABELS)))
-        base = import_base(str(folder / "base"), max_length=16)
         base.publish(Store(self.shared.store))
         make_live(kafka, self.shared, base.manifest.release, "the test's base")
 
@@ -78,11 +77,29 @@ class Shop:
         return sorted(str(path) for path in found if "cache" not in path.parts)
 
 
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Imported:
+    """A classifier with the right labels and random weights."""
+    folder = tmp_path_factory.mktemp("models") / "base"
+    save_classifier(folder, dict(enumerate(LABELS)))
+    return import_base(str(folder), max_length=16)
+
+
 @pytest.fixture
-def shop(embedded_broker: Broker, topic_prefix: str, tmp_path: Path) -> Shop:
-    kafka = load(KafkaSettings, bootstrap_servers=embedded_broker.bootstrap_servers)
-    create_topics(kafka, topic_prefix, partitions=1, replication_factor=1)
-    return Shop(kafka, topic_prefix, tmp_path)
+def shop(embedded_broker: Broker, topic_prefix: str, tmp_path: Path, base: Imported) -> Shop:
+    return Shop(embedded_broker, topic_prefix, tmp_path, base)
+
+
+@pytest.fixture(scope="module")
+def unchanged(
+    embedded_broker: Broker, tmp_path_factory: pytest.TempPathFactory, base: Imported
+) -> Shop:
+    """One for all that is refused, with models beside the file."""
+    shop = Shop(embedded_broker, "unchanged.", tmp_path_factory.mktemp("unchanged"), base)
+    save_teacher(shop.folder / "teacher", steps=0)
+    save_model(shop.folder / "student")
+    save_classifier(shop.folder / "other", {0: "a", 1: "b"})
+    return shop
 
 
 def test_a_better_student_goes_live_and_a_worse_one_does_not(shop: Shop) -> None:
@@ -128,7 +145,7 @@ def test_a_student_may_have_another_tokenizer_and_width(shop: Shop) -> None:
     assert f"Release {shop.live} is live." in result.stdout
 
 
-def test_a_file_fine_tunes_the_live_encoder_or_another_base(shop: Shop) -> None:
+def test_a_file_fine_tunes_the_live_encoder_or_another_base(shop: Shop, base: Imported) -> None:
     """By default the live one's; one on trial where the trainer's candidates go on trial."""
     first = shop.json("finetune", shop.file, *FAST)
     save_model(shop.folder / "other")
@@ -138,7 +155,7 @@ def test_a_file_fine_tunes_the_live_encoder_or_another_base(shop: Shop) -> None:
     on_trial = on_channels(shop.kafka, shop.shared).get("canary")
 
     assert shop.live == first["release"]
-    assert store.manifest(first["release"]).base_model == str(shop.folder / "base")
+    assert store.manifest(first["release"]).base_model == base.manifest.base_model
     assert other.exit_code == 0, other.output
     assert on_trial is not None
     assert store.manifest(on_trial.release).base_model == str(shop.folder / "other")
@@ -171,9 +188,9 @@ def _file(content: str) -> Callable[[Shop], Path]:
     ],
     ids=["nowhere", "no label", "no title", "holes", "one class", "too few", "long label"],
 )
-def test_a_wrong_file_is_refused(shop: Shop, made: Callable[[Shop], Path], says: str) -> None:
+def test_a_wrong_file_is_refused(unchanged: Shop, made: Callable[[Shop], Path], says: str) -> None:
     """With exit code 2 and the place, before anything is loaded or written."""
-    file = made(shop)
+    shop, file = unchanged, made(unchanged)
     before, live = shop.files, shop.live
     error = shop.refused("finetune", file)
 
@@ -199,13 +216,11 @@ def test_a_wrong_file_is_refused(shop: Shop, made: Callable[[Shop], Path], says:
     ],
 )
 def test_wrong_options_are_refused(
-    shop: Shop, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], says: str
+    unchanged: Shop, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], says: str
 ) -> None:
     """With exit code 2; nothing is written."""
+    shop = unchanged
     monkeypatch.chdir(shop.folder)
-    save_teacher(shop.folder / "teacher", steps=0)
-    save_model(shop.folder / "student")
-    save_classifier(shop.folder / "other", {0: "a", 1: "b"})
     before, live = shop.files, shop.live
     error = shop.refused(*(shop.file if each == "FILE" else each for each in arguments))
 

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from artefacts.manifest import Losses
@@ -27,10 +28,10 @@ def test_it_is_saved_as_its_ending_says(tmp_path: Path, kind: str, begins: bytes
 def test_it_shows_both_losses_and_what_is_kept() -> None:
     """Two lines, and a level at the best step."""
     (axes,) = draw(CURVE, 20, "A test").axes
-    drawn = {str(line.get_label()): line.get_ydata() for line in axes.lines}
+    drawn = {str(line.get_label()): np.asarray(line.get_ydata()).tolist() for line in axes.lines}
 
-    assert list(drawn["training loss"]) == [1.2, 0.6, 0.3]
-    assert list(drawn["validation loss"]) == [1.1, 0.8, 0.9]
+    assert drawn["training loss"] == [1.2, 0.6, 0.3]
+    assert drawn["validation loss"] == [1.1, 0.8, 0.9]
     assert "kept: step 20" in drawn
 
 

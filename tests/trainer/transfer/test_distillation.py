@@ -227,7 +227,7 @@ def test_soft_targets_teach_what_no_label_says() -> None:
     agreed = {}
     for shares in (Shares(soft=1, labels=0, cosine=0), LABELS_ALONE):
         listings = replace(taught, stored=answers(taught, 0))
-        training = _ended(Transfer(tiny_encoder(), listings, shares, replace(QUICK, epochs=20)))
+        training = _ended(Transfer(tiny_encoder(), listings, shares, replace(QUICK, epochs=14)))
         model = training.best_model()
         features = np.concatenate(
             [
