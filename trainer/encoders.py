@@ -155,7 +155,8 @@ def distilbert_of_bert(bert: BertModel) -> DistilBertModel:
     )
     weights = {_distilbert_name(name): value for name, value in bert.state_dict().items()}
     types = weights.pop("embeddings.token_type_embeddings.weight")
-    weights["embeddings.position_embeddings.weight"] += types[0]
+    positions = "embeddings.position_embeddings.weight"
+    weights[positions] = weights[positions] + types[0]  # not in place: the BERT stays as it is
     kept = {name: value for name, value in weights.items() if not name.startswith("pooler.")}
     model.load_state_dict(kept)
     return model

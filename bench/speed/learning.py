@@ -35,10 +35,10 @@ from schemas.events import LabelledEvent
 from schemas.topics import Topic
 from trainer.base_import import import_base
 from trainer.encoders import encoder_of_weights
-from trainer.finetuning import recipe
 from trainer.finetuning.job import Listings
+from trainer.finetuning.loop import CLIP
 from trainer.finetuning.precision import training_precision
-from trainer.finetuning.recipe import Training
+from trainer.finetuning.recipe import Training, linear_model
 from trainer.learners import LEARNERS
 from trainer.learners.base import TEACHING_BATCH, Examples
 
@@ -295,9 +295,7 @@ def _bare_loop(model: Model, listings: Listings) -> Callable[[], None]:
         ids, mask = padded([listings.tokens[row] for row in rows])
         labels = torch.from_numpy(listings.labels[rows])
         batches.append((torch.from_numpy(ids), torch.from_numpy(mask), labels))
-    classifier = recipe.Classifier(
-        encoder_of_weights(model.imported.parts[WEIGHTS]), len(ROOM_TYPES)
-    )
+    classifier = linear_model(encoder_of_weights(model.imported.parts[WEIGHTS]), len(ROOM_TYPES))
     optimizer = torch.optim.AdamW(classifier.parameters(), lr=1e-4, fused=True)
 
     coming = cycle(batches)
@@ -309,7 +307,7 @@ def _bare_loop(model: Model, listings: Listings) -> Callable[[], None]:
                 features = classifier.encoder(ids, mask)
             loss = functional.cross_entropy(classifier.scores(features.float()), labels)
             loss.backward()  # type: ignore[no-untyped-call]
-            torch.nn.utils.clip_grad_norm_(classifier.parameters(), recipe.CLIP)
+            torch.nn.utils.clip_grad_norm_(classifier.parameters(), CLIP)
             optimizer.step()
             optimizer.zero_grad()
 

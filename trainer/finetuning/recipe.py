@@ -41,12 +41,9 @@ class Training(Loop):
         steps: int,
         seed: int,
     ) -> None:
-        head = torch.nn.Linear(encoder.model.config.dim, len(counts))
-        torch.nn.init.zeros_(head.weight)
-        torch.nn.init.zeros_(head.bias)
         trained = (listings.labels >= 0) & ~listings.validation
         chances = half_balanced(listings.labels[trained], counts)
-        super().__init__(Model(encoder, head), listings, chances, steps, seed)
+        super().__init__(linear_model(encoder, len(counts)), listings, chances, steps, seed)
 
     @property
     def overfits(self) -> bool:
@@ -64,6 +61,14 @@ class Training(Loop):
         loss = functional.cross_entropy(logits, torch.from_numpy(self._listings.labels[rows]))
         stored = torch.from_numpy(self._listings.stored[rows])
         return loss + DARK_WEIGHT * dark_loss(logits, stored), loss
+
+
+def linear_model(encoder: PooledEncoder, classes: int) -> Model:
+    """An encoder with one linear layer that begins at zero: every class has the same score."""
+    head = torch.nn.Linear(encoder.model.config.dim, classes)
+    torch.nn.init.zeros_(head.weight)
+    torch.nn.init.zeros_(head.bias)
+    return Model(encoder, head)
 
 
 def half_balanced(labels: NDArray[np.int64], counts: Sequence[int]) -> NDArray[np.float64]:

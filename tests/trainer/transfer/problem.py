@@ -1,4 +1,4 @@
-"""A problem that tiny models learn in a second: one word of a title says what it is; and a teacher of it."""
+"""A problem that tiny models learn in a second, one word of a title says what it is, and a teacher."""
 
 import csv
 import random
