@@ -8,7 +8,7 @@ ARGS ?=
 PACKAGES := schemas artefacts runtime workers trainer roomstream
 SOURCES := pyproject.toml README.md LICENSE $(shell find $(PACKAGES) -type f -not -path '*/__pycache__/*')
 
-.PHONY: help install demo test check bench bench-check bench-delivery bench-audit bench-recovery bench-learning bench-learners chaos clean
+.PHONY: help install demo test check bench bench-check bench-delivery bench-audit bench-recovery bench-learning bench-learners bench-people bench-transfer chaos clean
 .DEFAULT_GOAL := help
 
 help:  ## Show this list
@@ -49,6 +49,12 @@ bench-learning: install  ## Measure what a stream of labels teaches, beside fine
 
 bench-learners: install  ## Compare all learners on real listings, and go on where it was interrupted (an hour or two; ARGS="--quick" shows that it runs)
 	$(BIN)/python -m bench.learners $(ARGS)
+
+bench-people: install  ## Measure what labels that people are asked for, and their feedback, are worth (ARGS="--quick" shows that it runs)
+	$(BIN)/python -m bench.people $(ARGS)
+
+bench-transfer: install  ## Measure a small student beside its teacher and beside labels alone, on real titles (12 minutes; ARGS="--quick" shows that it runs)
+	$(BIN)/python -m bench.transfer $(ARGS)
 
 chaos: install  ## Kill, stop and cut everything for 20 minutes, and prove that nothing is lost (make chaos ARGS="--seed 7")
 	$(BIN)/python -m tests.chaos $(ARGS)

@@ -62,7 +62,9 @@ their labels. Figures are the mean over seeds ± the standard deviation, in perc
 """
 
 
-def page(results: Sequence[Result], about: Mapping[str, object], pictures: Mapping[str, str]) -> str:
+def page(
+    results: Sequence[Result], about: Mapping[str, object], pictures: Mapping[str, str]
+) -> str:
     """
     Write the page.
 
@@ -118,9 +120,7 @@ def _budgets(results: Sequence[Result], city: str) -> str:
             ]
         )
     whole = [spread(results, city, ALL, measure) for measure in (labels, accuracy, macro_f1)]
-    rows.append(
-        ["all", _count(whole[0]), points(whole[1]), "", "100.0", "", points(whole[2]), ""]
-    )
+    rows.append(["all", _count(whole[0]), points(whole[1]), "", "100.0", "", points(whole[2]), ""])
     head = (
         "labels", "by uncertainty, so many", "accuracy by uncertainty", "at random",
         "of all labels' accuracy by uncertainty", "at random",

@@ -98,9 +98,10 @@ class Gaenari(Flagged):
 
     Otherwise than there, each weak leaf gets a tree of its own, from those that came to it, rather than
     all weak leaves one; examples are bounded, and the oldest leave; a tree splits only where that is
-    significant (G). A leaf that foretold the last labels worse than it was right about what it was grown
-    from, by more than chance allows, is grown from these alone: the others are not so any more. A tree
-    with more nodes than its bound is grown anew from all that is kept.
+    significant (G). Where a leaf foretold the last labels worse than it was right about what it was grown
+    from, by more than chance allows, and no tree explains all of them, one is grown from the last alone:
+    the others are not so any more; but not while a single class comes, which is a burst of it and no
+    change. A tree with more nodes than its bound is grown anew from all.
 
     Args:
         tokens: The bound of the vocabulary.
@@ -145,8 +146,7 @@ class Gaenari(Flagged):
         self._instances = Instances(self._instances.bound, self._flags.width)
         for _ in self._classes:
             self._instances.widen()
-        nothing = np.arange(0)
-        self._root = self._new(induce(self._instances.kept, nothing, self._evidence), 0)
+        self._root = self._sprout(np.arange(0), 0)
 
     def _add_class(self) -> None:
         self._instances.widen()
@@ -155,17 +155,17 @@ class Gaenari(Flagged):
 
     def _grow(self, examples: Sample) -> None:
         came = self._instances.add(examples.at(np.arange(len(examples))[-self._instances.bound :]))
-        for leaf, rows in self._visited(came):
+        for leaf, rows in self._visited(self._root, came):
             leaf.watch(self._instances.kept.shares[rows])
         if any(leaf.is_due() for leaf in _leaves(self._root)):
-            for leaf, rows in self._visited(self._instances.rows()):
+            for leaf, rows in self._visited(self._root, self._instances.rows()):
                 if leaf.is_due():
                     self._look(leaf, rows)
             self._bound()
 
-    def _visited(self, rows: Rows) -> list[tuple[_Node, Rows]]:
-        """The leaves that examples come to, with theirs."""
-        found, waiting = [], [(self._root, rows)]
+    def _visited(self, root: _Node, rows: Rows) -> list[tuple[_Node, Rows]]:
+        """The leaves of a tree that examples come to, with theirs."""
+        found, waiting = [], [(root, rows)]
         while waiting:
             node, here = waiting.pop()
             if node.off is None or node.on is None:
@@ -175,18 +175,31 @@ class Gaenari(Flagged):
             waiting += [way for way in zip((node.off, node.on), sides, strict=True) if len(way[1])]
         return found
 
+    def _right(self, root: _Node, rows: Rows) -> float:
+        """How many of examples a tree is right about."""
+        shares = self._instances.kept.shares
+        visited = self._visited(root, rows)
+        return float(sum(shares[here, leaf.guess()].sum() for leaf, here in visited))
+
     def _look(self, leaf: _Node, rows: Rows) -> None:
         """If a leaf is weak, grow a tree in its place; begin to watch anew."""
         if leaf.is_weak(self._weak):
-            since = leaf.looked if leaf.has_changed() else leaf.since
-            rows = self._instances.since(rows, since)
-            tree = self._new(induce(self._instances.kept, rows, self._evidence), since)
-            would = sum(max(each.totals) for each in _leaves(tree))
-            if would > self._instances.kept.shares[rows, leaf.guess()].sum():
+            kept = self._instances.since(rows, leaf.since)
+            tree = self._sprout(kept, leaf.since)
+            last = self._instances.since(rows, leaf.looked)
+            explains = self._right(tree, last) > self._weak * leaf.watched
+            if leaf.has_changed() and not explains and not self._is_burst(leaf.looked):
+                kept, tree = last, self._sprout(last, leaf.looked)
+            if self._right(tree, kept) > self._right(leaf, kept):
                 leaf.become(tree)
                 return
             leaf.due = min(2 * leaf.due, _MOST_PATIENCE)
         leaf.looked, leaf.right, leaf.watched = self._instances.came, 0.0, 0.0
+
+    def _is_burst(self, came: int) -> bool:
+        """Whether all that came since is of one class, and so tells nothing of what others are now."""
+        rows = self._instances.since(self._instances.rows(), came)
+        return np.count_nonzero(self._instances.kept.shares[rows].any(axis=0)) < 2
 
     def _bound(self) -> None:
         """Grow the whole tree anew where it has become too large, as large as it may be."""
@@ -194,6 +207,10 @@ class Gaenari(Flagged):
         while _size(self._root) > self._nodes:
             self._root = self._new(induce(self._instances.kept, rows, evidence), 0)
             evidence *= 2
+
+    def _sprout(self, rows: Rows, since: int) -> _Node:
+        """What ID3 grows from examples."""
+        return self._new(induce(self._instances.kept, rows, self._evidence), since)
 
     def _new(self, node: Node, since: int) -> _Node:
         """A node that nothing has come to since it was grown."""

@@ -80,14 +80,9 @@ def test_a_distilbert_has_layers_to_take_over_too(folder: Path) -> None:
 def test_another_family_teaches_but_has_no_layers(folder: Path) -> None:
     """A RoBERTa answers; its layers are no DistilBERT's."""
     kind: Any = RobertaForSequenceClassification
-    shape: dict[str, Any] = {
-        "vocab_size": 200,
-        "hidden_size": 16,
-        "num_hidden_layers": 1,
-        "pad_token_id": 0,
-    }
     sizes: dict[str, Any] = {"num_attention_heads": 2, "intermediate_size": 16, "num_labels": 3}
-    kind(RobertaConfig(**shape, **sizes)).save_pretrained(folder)
+    small = RobertaConfig(vocab_size=200, hidden_size=16, num_hidden_layers=1, **sizes)
+    kind(small).save_pretrained(folder)
     save_tokenizer(folder, tokenizer())
     teacher = Teacher(folder)
 

@@ -1,0 +1,99 @@
+"""
+What a small student learns of a teacher on real listings, beside labels alone, and how fast it is.
+
+    make bench-transfer
+    make bench-transfer ARGS="--quick"
+    make bench-transfer ARGS="--data DIR --cities dublin --rows 4000 --docs there"
+"""
+
+import argparse
+import sys
+import time
+from pathlib import Path
+
+import msgspec
+import torch
+from rich.console import Console
+
+from artefacts.store import write_atomically
+from bench.machine import machine
+from bench.pictures import file_name, save
+from bench.transfer.data import lessons
+from bench.transfer.report import page
+from bench.transfer.running import judge, train
+from schemas.errors import RoomstreamError
+from trainer.transfer.curve import draw
+from trainer.transfer.plan import Pace
+
+LISTINGS = Path("../shared/data/listings")
+QUICK = 1 / 40
+"""The share of the rows that --quick takes."""
+_DECIDE = ("data", "cities", "rows", "test", "epochs", "seed", "quick")
+
+_notes = Console(stderr=True, soft_wrap=True, highlight=False)
+
+
+def arguments() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        prog="make bench-transfer",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("--data", type=Path, default=LISTINGS, help="a folder of CSV files")
+    add("--cities", default="nyc,madrid", help="files of it (nyc,madrid)")
+    add("--rows", type=int, default=14_000, help="that are learned, in all (14,000)")
+    add("--test", type=int, default=6_000, help="of fold 0, in all (6,000)")
+    add("--epochs", type=float, default=3.0, help="of each training (3)")
+    add("--seed", type=int, default=0, help="of rows and trainings (0)")
+    add("--quick", action="store_true", help="1/40 of all rows: shows that it runs")
+    add("--report", type=Path, help="write all figures to this file, as JSON")
+    add("--docs", type=Path, help="write the page and pictures here; the standard run: docs/")
+    given = parser.parse_args()
+    if all(getattr(given, name) == parser.get_default(name) for name in _DECIDE):
+        given.docs = given.docs or Path("docs")
+    return given
+
+
+def main() -> None:
+    """Run, print the page, and write what was asked for."""
+    given = arguments()
+    try:
+        measure(given)
+    except RoomstreamError as error:
+        _notes.print(str(error), markup=False)
+        sys.exit(error.exit_code)
+
+
+def measure(given: argparse.Namespace) -> None:
+    """Run what the command line asks for."""
+    torch.set_num_threads(1)
+    about: dict[str, object] = dict(machine("onnxruntime", "torch", "transformers"))
+    share, started = QUICK if given.quick else 1.0, time.time()
+    cities = given.cities.split(",")
+    taught = lessons(
+        given.data, cities, int(given.rows * share), int(given.test * share), given.seed
+    )
+    models, tokens = train(taught, Pace(given.epochs, seed=given.seed), _say)
+    found, gained = judge(models, tokens, taught)
+    about |= {
+        "taught": len(taught.taught),
+        "tested": len(tokens),
+        "cities": " and ".join(cities),
+        "minutes": round((time.time() - started) / 60, 1),
+    }
+    pictures = {each.name: f"transfer/{file_name(each.name)}" for each in found}
+    text = page(found, gained, about, pictures)
+    if given.report:
+        figures = {"about": about, "models": found, "gained": gained}
+        write_atomically(given.report, msgspec.json.format(msgspec.json.encode(figures)) + b"\n")
+    if given.docs:
+        for each in found:
+            save(draw(each.curve, each.best_step, each.name), given.docs / pictures[each.name])
+        (given.docs / "transfer.md").write_text(text)
+    Console(soft_wrap=True, highlight=False).print(text, markup=False)
+
+
+def _say(what: str) -> None:
+    _notes.print(what, markup=False)
