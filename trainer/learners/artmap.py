@@ -4,14 +4,11 @@ import numpy as np
 
 from trainer.heads import Graph
 from trainer.learners.fuzzy import closeness, closeness_graph, complemented, meeting
-from trainer.learners.net import Net
-from trainer.learners.prototypes import Prototypes, Row, Rows
+from trainer.learners.net import Net, Row, Rows
+from trainer.learners.prototypes import Prototypes
 
 TRACKING = 1e-4
 """How far match tracking lifts vigilance beyond the match of the category that was wrong."""
-
-SIZE = 0.5
-"""So a listing is as far from a box as, in the mean, from its two corners."""
 
 
 class FuzzyArtmap(Prototypes):
@@ -20,22 +17,23 @@ class FuzzyArtmap(Prototypes):
 
     Carpenter, Grossberg, Markuzon, Reynolds & Rosen 1992, "Fuzzy ARTMAP: A Neural Network Architecture
     for Incremental Supervised Learning of Analog Multidimensional Maps". A listing is complement coded
-    and chooses the category that it fits best. If it matches at least as vigilance demands and the map field
-    agrees with its label, the category learns it; if only the label is wrong, match tracking raises
+    and chooses the category that it fits best. If it matches at least as vigilance demands and the map
+    field agrees with its label, the category learns it; if only the label is wrong, match tracking raises
     vigilance for this listing, and the search goes on; where nothing is left, it becomes a category.
 
     The map field begins at 1 for every class and is the running mean of the labels, so it tells how
     probable classes are. The paper reads the one category that is chosen; here the nearest are mixed
     (`readout`), by their distance: all boxes around a listing are chosen nearly alike.
 
-    A prediction costs nodes × 2 axes minima: 32,000 at the defaults.
+    Measured on MiniLM features of New York titles (accuracy after 500, 2,000 and 6,000 labels, on 3,000
+    titles that no default was chosen by; the 20 nearest of all titles themselves: .75, .78, .78): .727,
+    .766, .763. Of the shared rooms, 3%, one in a hundred is found. One pass, mean of 10 splits (defaults
+    were chosen by these data too): iris .90, digits .95, wine .96; vigilance .94 gives iris .93 and
+    digits .96 with half as many categories more. A label costs 0.2 ms, a prediction of the head 50 µs:
+    nodes × 2 axes minima, 32,000 at the defaults.
 
     Args:
         nodes: How many categories it keeps, at most; see `Prototypes` for what goes beyond them.
-        first: How many examples set the frame.
-        axes: How many principal axes of them are kept, at most.
-        nearest: How many categories have a say in a score.
-        smoothing: So many labels, as common as at all, are added to those of each category.
         vigilance: The least match, 0 to 1: a category's sides sum to (1 - vigilance) × axes at most.
         choice: The choice parameter, in units of the norm of a listing.
         rate: How far a category moves towards what it shares with a listing of weight 1; 1 is fast
@@ -53,10 +51,6 @@ class FuzzyArtmap(Prototypes):
     name = "artmap"
     parameters = (
         "nodes",
-        "first",
-        "axes",
-        "nearest",
-        "smoothing",
         "vigilance",
         "choice",
         "rate",
@@ -66,16 +60,12 @@ class FuzzyArtmap(Prototypes):
     def __init__(
         self,
         nodes: int = 500,
-        first: int = 256,
-        axes: int = 32,
-        nearest: int = 20,
-        smoothing: float = 1.0,
         vigilance: float = 0.92,
         choice: float = 0.001,
         rate: float = 0.3,
         agreement: float = 1.0,
     ) -> None:
-        super().__init__(nodes, first, axes, nearest, smoothing)
+        super().__init__(nodes)
         self.vigilance = vigilance
         self.choice = choice
         self.rate = rate
@@ -111,7 +101,7 @@ class FuzzyArtmap(Prototypes):
         return None
 
     def _closeness(self, net: Net, rows: Rows) -> Rows:
-        return closeness(net.templates, rows, SIZE)
+        return closeness(net.templates, rows)
 
     def _closeness_graph(self, net: Net, rows: str, to: str) -> Graph:
-        return closeness_graph(rows, net.templates, SIZE, to)
+        return closeness_graph(rows, net.templates, to)

@@ -4,20 +4,23 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
-from trainer.heads import Graph
+from trainer.heads import Constants, Graph
 
 Rows = NDArray[np.float32]
+
+SIZE = 0.5
+"""The share of a box's size in the distance to it: so it is the mean of those to its two corners."""
 
 
 def complemented(rows: Rows) -> Rows:
     """Code rows of [0, 1] with their complements, so that all have one norm: (rows, 2 axes)."""
-    return np.concatenate([rows, 1 - rows], axis=1)
+    return np.concatenate([rows, np.float32(1) - rows], axis=1)
 
 
 def centres(templates: Rows) -> Rows:
     """The centres of the boxes that templates (nodes, 2 axes) are: (nodes, axes)."""
     lower, complement = np.split(templates, 2, axis=1)
-    middle: Rows = (lower + 1 - complement) / 2
+    middle: Rows = (lower + np.float32(1) - complement) / np.float32(2)
     return middle
 
 
@@ -53,7 +56,7 @@ def meeting_graph(framed: str, templates: Rows, to: str) -> Graph:
         helper.make_node("Concat", [framed, f"{to} complement"], [f"{to} coded"], axis=1),
         helper.make_node("Scan", [f"{to} coded"], [to], body=body, num_scan_inputs=1),
     ]
-    constants = {
+    constants: Constants = {
         f"{to} one": np.array(1, np.float32),
         f"{to} width": np.array([1], np.int64),
         f"{to} templates": templates,
@@ -61,28 +64,27 @@ def meeting_graph(framed: str, templates: Rows, to: str) -> Graph:
     return Graph(nodes, constants)
 
 
-def closeness(templates: Rows, rows: Rows, size: float) -> Rows:
+def closeness(templates: Rows, rows: Rows) -> Rows:
     """
     How close rows are to the boxes that templates are.
 
     A template (u, 1 - v) is the box from corner u to corner v. A row is as far from it as its city-block
-    distance and a share of the box's size are together, so that of two boxes around it the smaller is
-    closer; both are means over the axes.
+    distance and a share of the box's size, the sum of its sides, are together, so that of two boxes
+    around it the smaller is closer; both are means over the axes.
 
     Args:
         templates: float32 (nodes, 2 axes).
         rows: float32 (examples, axes).
-        size: The share of a box's size, the sum of its sides.
 
     Returns:
         Their negatives, float32 (examples, nodes).
     """
     met = np.stack([meeting(templates, row) for row in complemented(rows)])
-    close: Rows = (met + _size(templates, size)) / np.float32(rows.shape[1])
+    close: Rows = (met + _size(templates)) / np.float32(rows.shape[1])
     return close
 
 
-def closeness_graph(rows: str, templates: Rows, size: float, to: str) -> Graph:
+def closeness_graph(rows: str, templates: Rows, to: str) -> Graph:
     """Make the nodes that compute `closeness` of what is named `rows`."""
     met = meeting_graph(rows, templates, f"{to} met")
     nodes = [
@@ -90,14 +92,14 @@ def closeness_graph(rows: str, templates: Rows, size: float, to: str) -> Graph:
         helper.make_node("Div", [f"{to} sum", f"{to} axes"], [to]),
     ]
     constants = {
-        f"{to} size": _size(templates, size),
+        f"{to} size": _size(templates),
         f"{to} axes": np.array(templates.shape[1] // 2, np.float32),
     }
     return Graph([*met.nodes, *nodes], {**met.constants, **constants})
 
 
-def _size(templates: Rows, size: float) -> Rows:
+def _size(templates: Rows) -> Rows:
     """What is added to how templates meet a row: float32 (nodes,)."""
     norms = templates.sum(axis=1, dtype=np.float64)
-    added: Rows = (-norms - size * (templates.shape[1] / 2 - norms)).astype(np.float32)
+    added: Rows = (-norms - SIZE * (templates.shape[1] / 2 - norms)).astype(np.float32)
     return added

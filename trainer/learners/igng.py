@@ -4,8 +4,8 @@ import numpy as np
 from onnx import helper
 
 from trainer.heads import Graph
-from trainer.learners.net import Integers, Net, Topology
-from trainer.learners.prototypes import Prototypes, Row, Rows
+from trainer.learners.net import Integers, Net, Row, Rows, Topology
+from trainer.learners.prototypes import Prototypes
 
 
 class IncrementalGas(Prototypes):
@@ -23,14 +23,17 @@ class IncrementalGas(Prototypes):
     listings are read by all, since an embryo may be the only one that knows a new class. A neuron counts
     the labels it was the nearest for.
 
-    A prediction costs one matrix product, nodes × axes: 16,000 multiplications at the defaults.
+    At the bound a listing that is out of reach makes an embryo only where the nearest neuron is wrong
+    about it; else neurons would come and go with every listing of wide features.
+
+    Measured on MiniLM features of New York titles (accuracy after 500, 2,000 and 6,000 labels, on 3,000
+    titles that no default was chosen by): .751, .768, .777; with the paper's reach of 1 .722, .748, .753.
+    Of the shared rooms, 3%, none is found. One pass, mean of 10 splits (defaults were chosen by these
+    data too): iris .87, digits .96, wine .97; with reach 1 .84, .88, .96. A label costs 0.2 to 0.3 ms, a
+    prediction of the head 10 µs: one matrix product, 16,000 multiplications at the defaults.
 
     Args:
         nodes: How many neurons it keeps, at most; see `Prototypes` for what goes beyond them.
-        first: How many examples set the frame.
-        axes: How many principal axes of them are kept, at most.
-        nearest: How many neurons have a say in a score.
-        smoothing: So many labels, as common as at all, are added to those of each neuron.
         reach: Of a neuron, in standard deviations of the first examples.
         rate: How far the nearest neuron moves to a listing of weight 1.
         neighbour_rate: How far its neighbours move.
@@ -48,10 +51,6 @@ class IncrementalGas(Prototypes):
     name = "igng"
     parameters = (
         "nodes",
-        "first",
-        "axes",
-        "nearest",
-        "smoothing",
         "reach",
         "rate",
         "neighbour_rate",
@@ -62,17 +61,13 @@ class IncrementalGas(Prototypes):
     def __init__(
         self,
         nodes: int = 500,
-        first: int = 256,
-        axes: int = 32,
-        nearest: int = 20,
-        smoothing: float = 1.0,
         reach: float = 0.7,
         rate: float = 0.03,
         neighbour_rate: float = 0.003,
         edge_age: int = 50,
         maturity: int = 10,
     ) -> None:
-        super().__init__(nodes, first, axes, nearest, smoothing)
+        super().__init__(nodes)
         self.reach = reach
         self.rate = rate
         self.neighbour_rate = neighbour_rate
@@ -90,7 +85,7 @@ class IncrementalGas(Prototypes):
 
     def _see(self, row: Row, place: int, weight: float) -> None:
         net = self._nets[0]
-        near = self._near(net, row)
+        near = self._near(net, row, place)
         if len(near) < 2:
             self._create(net, row, near)
             net.labels[-1, place] += weight
@@ -105,10 +100,12 @@ class IncrementalGas(Prototypes):
         net.labels[winner, place] += weight
         self._prune(net)
 
-    def _near(self, net: Net, row: Row) -> list[int]:
-        """The winner and the second, as far as they are within reach."""
+    def _near(self, net: Net, row: Row, place: int) -> list[int]:
+        """The nearest and the second, as far as they reach; at the bound, if the nearest is right, both."""
         distances = ((net.templates - row) ** 2).sum(axis=1)
         order: list[int] = np.argsort(distances, kind="stable")[:2].tolist()
+        if len(net) >= self.nodes > 1 and net.labels[order[0]].argmax() == place:
+            return order
         return [node for node in order if distances[node] <= self._threshold() ** 2]
 
     def _threshold(self) -> float:

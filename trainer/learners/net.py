@@ -110,7 +110,8 @@ class Net(msgspec.Struct):
 
     def neighbours(self, node: int) -> Integers:
         """The nodes that share an edge with a node."""
-        return self.edges[self.of(node)].sum(axis=1) - node
+        others: Integers = self.edges[self.of(node)].sum(axis=1) - node
+        return others
 
     def _least(self) -> int:
         """The node whose share of the labels of its class is smallest; the older of equal ones."""

@@ -6,16 +6,25 @@ from typing import ClassVar, Self
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
 from trainer.heads import Graph
 from trainer.learners.base import Examples, Features, Logits, Weights
 from trainer.learners.counted import Counted, Places
 from trainer.learners.frame import Frame
-from trainer.learners.net import Net, Rows, Topology, packed, unpacked
+from trainer.learners.net import Net, Row, Rows, Topology, packed, unpacked
 from trainer.learners.readout import scores, scores_graph, shares
 
-Row = NDArray[np.float32]
+FIRST = 256
+"""How many examples set the frame."""
+
+AXES = 32
+"""How many principal axes of them are kept; 64 gained nothing on 2,500 titles of one city."""
+
+NEAREST = 20
+"""How many nodes have a say in a score."""
+
+SMOOTHING = 1.0
+"""So many labels, as common as at all, are added to those of each node."""
 
 
 class First(msgspec.Struct):
@@ -51,7 +60,7 @@ class Prototypes(Counted):
     """
     A learner of nodes that count labels.
 
-    The first examples set its frame: whenever there are twice as many, up to `first`, it sets the frame
+    The first examples set its frame: whenever there are twice as many, up to `FIRST`, it sets the frame
     anew and learns them once more; then the frame is frozen and they are dropped. What the nodes nearest
     to a listing counted makes its scores.
 
@@ -60,24 +69,14 @@ class Prototypes(Counted):
     Args:
         nodes: How many it keeps, at most. Where one more is needed, the node goes whose share of the
             labels of its class is smallest, so that a rare class keeps its nodes.
-        first: How many examples set the frame.
-        axes: How many principal axes of them are kept, at most.
-        nearest: How many nodes have a say in a score.
-        smoothing: So many labels, as common as at all, are added to those of each node.
         nets: How many nets it has; listings are read by the last of them that has a node.
     """
 
     parameters: ClassVar[tuple[str, ...]]
 
-    def __init__(
-        self, nodes: int, first: int, axes: int, nearest: int, smoothing: float, nets: int = 1
-    ) -> None:
+    def __init__(self, nodes: int = 500, nets: int = 1) -> None:
         super().__init__()
         self.nodes = nodes
-        self.first = first
-        self.axes = axes
-        self.nearest = nearest
-        self.smoothing = smoothing
         self._frame: Frame | None = None
         self._framed = 0  # how many examples set it
         self._first = _none()
@@ -89,9 +88,9 @@ class Prototypes(Counted):
 
     def _learn(self, examples: Examples, places: Places, weights: Weights) -> None:
         new = First(examples.features, places, weights)
-        if self._framed < self.first:
+        if self._framed < FIRST:
             self._first = self._first.and_then(new)
-            if len(self._first) >= min(2 * self._framed, self.first):
+            if len(self._first) >= min(2 * self._framed, FIRST):
                 self._begin()
                 return
         self._see_all(new)
@@ -99,12 +98,12 @@ class Prototypes(Counted):
     def _begin(self) -> None:
         """Set the frame by the first examples, and learn them in it."""
         first = self._first
-        self._framed = min(len(first), self.first)
-        self._frame = Frame.around(first.features[: self._framed], self.axes)
+        self._framed = min(len(first), FIRST)
+        self._frame = Frame.around(first.features[: self._framed], AXES)
         width = self._width(self._frame.axes.shape[1])
         self._nets = [Net.empty(width, len(self._classes)) for _ in self._nets]
         self._see_all(first)
-        if self._framed == self.first:
+        if self._framed == FIRST:
             self._first = _none()
 
     def _see_all(self, seen: First) -> None:
@@ -128,13 +127,13 @@ class Prototypes(Counted):
     def _scores(self, examples: Examples) -> Logits:
         net = self._read()
         closeness = self._closeness(net, self._placed(examples.features))
-        return scores(closeness, self._shares(net), self.nearest)
+        return scores(closeness, self._shares(net), NEAREST)
 
     def _graph(self, to: str) -> Graph:
         net = self._read()
         frame = self._set().graph(f"{to} framed")
         closeness = self._closeness_graph(net, f"{to} framed", f"{to} closeness")
-        said = scores_graph(f"{to} closeness", self._shares(net), self.nearest, to)
+        said = scores_graph(f"{to} closeness", self._shares(net), NEAREST, to)
         return Graph(
             [*frame.nodes, *closeness.nodes, *said.nodes],
             {**frame.constants, **closeness.constants, **said.constants},
@@ -145,7 +144,7 @@ class Prototypes(Counted):
         return next((net for net in reversed(self._nets) if len(net)), self._nets[0])
 
     def _shares(self, net: Net) -> Rows:
-        return shares(net.labels, self._counts, self.smoothing)
+        return shares(net.labels, self._counts, SMOOTHING)
 
     def _own(self) -> bytes:
         parameters = {name: getattr(self, name) for name in self.parameters}

@@ -6,13 +6,13 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import helper
 
-from trainer.heads import Graph
+from trainer.heads import Constants, Graph
 from trainer.learners.base import Logits
 
 Rows = NDArray[np.float32]
 Counts = NDArray[np.float64]
 
-LEAST = 3e-4
+LEAST = 1e-3
 """A difference of closeness that is smaller says nothing."""
 
 _TINY = 1e-9
@@ -76,7 +76,7 @@ def scores_graph(closeness: str, shares: Rows, nearest: int, to: str) -> Graph:
         helper.make_node("Log", [f"{to} some"], [to]),
     ]
     first_out = _first_out(nearest, len(shares))
-    constants = {
+    constants: Constants = {
         f"{to} k": np.array([first_out], np.int64),
         f"{to} last": np.array([first_out - 1], np.int64),
         f"{to} end": np.array([first_out], np.int64),
