@@ -84,4 +84,5 @@ class EncodedStream:
 def _same(course: Course, test: Examples, said: Sequence[str]) -> float:
     classes = course.learner.classes
     own = [classes[place] for place in course.learner.logits(test).argmax(axis=1)]
-    return sum(one == other for one, other in zip(own, said, strict=True)) / len(said)
+    alike: int = sum(one == other for one, other in zip(own, said, strict=True))
+    return alike / len(said)

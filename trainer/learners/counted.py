@@ -1,4 +1,4 @@
-"""What learners have in common whose state is one part: classes, their counts, and the stream's shares."""
+"""What learners have in common whose state is one part: classes, counts, and the stream's shares."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -34,8 +34,8 @@ class Counted(ABC):
     the ratio of both shares is added to its scores (Saerens, Latinne & Decaestecker 2002, "Adjusting the
     Outputs of a Classifier to New a Priori Probabilities"), and a class without an example is ruled out.
 
-    A learner defines `_learn`, `_scores`, `_graph`, `_own` and `_restore`; and `_forget` where it can take
-    examples back, `_add_class` where it keeps something for each class.
+    A learner defines `_learn`, `_scores`, `_graph`, `_own` and `_restore`; and `_forget` where it can
+    take examples back, `_add_class` where it keeps something for each class.
     """
 
     name: str
@@ -85,7 +85,7 @@ class Counted(ABC):
         """False: it has no gradient to follow."""
         return False
 
-    def rehearse(self, examples: Examples, labels: Sequence[str]) -> None:
+    def rehearse(self, examples: Examples, labels: Sequence[str]) -> None:  # noqa: B027 - optional
         """Nothing: every label counts once."""
 
     def relearned(self, examples: Examples, labels: Sequence[str]) -> Self:
@@ -181,8 +181,8 @@ class Counted(ABC):
         """
         Score examples, with the classes as common as they were learned: float64 (examples, classes).
 
-        Softmax of them are probabilities. Called once a label was learned; what it says of a class without
-        an example does not count, but it is a number.
+        Softmax of them are probabilities. Called once a label was learned; what it says of a class
+        without an example does not count, but it is a number.
         """
 
     @abstractmethod
@@ -197,7 +197,7 @@ class Counted(ABC):
     def _restore(self, own: bytes) -> None:
         """Resume from `_own`; classes and counts are there already."""
 
-    def _add_class(self) -> None:
+    def _add_class(self) -> None:  # noqa: B027 - optional
         """Make room for the class that was added last."""
 
     def _forget(self, features: Features, places: Places) -> bool:

@@ -199,7 +199,7 @@ class Gaenari(Flagged):
     def _is_burst(self, came: int) -> bool:
         """Whether all that came since is of one class, and so tells nothing of what others are now."""
         rows = self._instances.since(self._instances.rows(), came)
-        return np.count_nonzero(self._instances.kept.shares[rows].any(axis=0)) < 2
+        return int(np.count_nonzero(self._instances.kept.shares[rows].any(axis=0))) < 2
 
     def _bound(self) -> None:
         """Grow the whole tree anew where it has become too large, as large as it may be."""

@@ -101,7 +101,7 @@ class IncrementalGas(Prototypes):
         self._prune(net)
 
     def _near(self, net: Net, row: Row, place: int) -> list[int]:
-        """The nearest and the second, as far as they reach; at the bound, if the nearest is right, both."""
+        """The nearest and the second as far as they reach; at the bound both, if the nearest is right."""
         distances = ((net.templates - row) ** 2).sum(axis=1)
         order: list[int] = np.argsort(distances, kind="stable")[:2].tolist()
         if len(net) >= self.nodes > 1 and net.labels[order[0]].argmax() == place:

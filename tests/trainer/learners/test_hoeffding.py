@@ -10,7 +10,7 @@ from river.tree import HoeffdingTreeClassifier
 from trainer.learners.base import Examples, Features
 from trainer.learners.hoeffding import HoeffdingTree
 
-OPTIONS = {"delta": 0.01, "tau": 0.2}
+OPTIONS: dict[str, Any] = {"delta": 0.01, "tau": 0.2}
 
 
 def blobs(seed: int, count: int) -> tuple[Features, list[str]]:

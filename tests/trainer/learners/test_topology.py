@@ -7,7 +7,9 @@ import pytest
 from numpy.typing import NDArray
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
+from sklearn.datasets import load_digits, load_iris, load_wine
 
+from artefacts.graphs import Head, padded
 from trainer.learners.artmap import FuzzyArtmap
 from trainer.learners.base import Examples, Features
 from trainer.learners.igng import IncrementalGas
