@@ -178,6 +178,17 @@ class Learner(Protocol):
         ...
 
 
+def refuse_no_numbers(examples: Examples) -> None:
+    """
+    Check that every feature is a finite number.
+
+    Raises:
+        ValueError: One is not.
+    """
+    if not np.isfinite(examples.features).all():
+        raise ValueError("A feature is not a finite number; the encoder must not give such.")
+
+
 def teach(learner: Learner, examples: Examples, labels: Sequence[str]) -> None:
     """Let a learner learn examples in mini-batches, in random order, always the same."""
     order = np.random.default_rng(0).permutation(len(examples))

@@ -10,7 +10,15 @@ from numpy.typing import NDArray
 from onnx import helper
 
 from trainer.heads import Graph, head_of
-from trainer.learners.base import UNSEEN_LOGIT, Examples, Features, Logits, Weights, teach
+from trainer.learners.base import (
+    UNSEEN_LOGIT,
+    Examples,
+    Features,
+    Logits,
+    Weights,
+    refuse_no_numbers,
+    teach,
+)
 
 Vector = NDArray[np.float64]
 Places = NDArray[np.intp]
@@ -71,8 +79,7 @@ class Counted(ABC):
         Raises:
             ValueError: A feature is not a finite number. Nothing was learned.
         """
-        if not np.isfinite(examples.features).all():
-            raise ValueError("A feature is not a finite number; the encoder must not give such.")
+        refuse_no_numbers(examples)
         for label in labels:
             self.add_class(label)
         places = self._places(labels)

@@ -17,6 +17,7 @@ from trainer.learners.base import (
     Learner,
     Logits,
     Weights,
+    refuse_no_numbers,
     refute,
 )
 from trainer.learners.ngram import Ngram, NgramReplay
@@ -87,6 +88,7 @@ class Mixture:
         self, examples: Examples, labels: Sequence[str], weights: Weights | None = None
     ) -> None:
         """Learn from a mini-batch, after weighing what the members say of it."""
+        refuse_no_numbers(examples)
         counted = np.ones(len(labels)) if weights is None else weights
         self._weigh(examples, labels, counted)
         for member in self._members:

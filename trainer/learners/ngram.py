@@ -9,7 +9,15 @@ from numpy.typing import NDArray
 from scipy.special import softmax
 
 from trainer.heads import Graph, head_of
-from trainer.learners.base import UNSEEN_LOGIT, Examples, Features, Logits, Weights, teach
+from trainer.learners.base import (
+    UNSEEN_LOGIT,
+    Examples,
+    Features,
+    Logits,
+    Weights,
+    refuse_no_numbers,
+    teach,
+)
 from trainer.learners.bucket_weights import BucketWeights, Rows, adagrad
 from trainer.learners.ngrams import Bags, bag_graph, bags_of
 
@@ -88,6 +96,7 @@ class Ngram:
         self, examples: Examples, labels: Sequence[str], weights: Weights | None = None
     ) -> None:
         """Learn from a mini-batch."""
+        refuse_no_numbers(examples)
         counted = np.ones(len(labels)) if weights is None else weights
         for label in labels:
             self.add_class(label)

@@ -8,7 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer.heads import Graph, head_of, linear
-from trainer.learners.base import UNSEEN_LOGIT, Examples, Features, Logits, Weights
+from trainer.learners.base import (
+    UNSEEN_LOGIT,
+    Examples,
+    Features,
+    Logits,
+    Weights,
+    refuse_no_numbers,
+)
 
 Matrix = NDArray[np.float64]
 
@@ -84,6 +91,7 @@ class StreamingLda:
     ) -> None:
         """Learn from a mini-batch."""
         features = examples.features
+        refuse_no_numbers(examples)
         counted = np.ones(len(labels)) if weights is None else weights
         self._widen(features.shape[1])
         for label, rows in _by_label(labels).items():
