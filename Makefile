@@ -19,8 +19,8 @@ install: $(VENV)/.wheel  ## Make .venv with everything that roomstream and its t
 demo: install  ## Run the whole loop on this machine (make demo ARGS="--events 2000 --report demo.json")
 	@$(BIN)/roomstream demo $(ARGS)
 
-test: install  ## Prove it: all tests, against the built wheel, two at a time (make test ARGS="tests/workers -x")
-	$(BIN)/pytest --numprocesses 2 --dist loadfile $(ARGS)
+test: install  ## Prove it: all tests, against the built wheel, three at a time (make test ARGS="tests/workers -x")
+	$(BIN)/pytest --numprocesses 3 --dist loadfile $(ARGS)
 
 check: install  ## Lint, types, layers, and that generated files are current
 	$(BIN)/ruff check .

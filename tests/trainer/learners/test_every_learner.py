@@ -71,7 +71,12 @@ PROMISES = {
 EXACT = ("slda", "ridge", "ncm")
 """Without a listing that they took back they score as if they had never met it."""
 
-SMALL = {name: {"nodes": 20} for name in ("artmap", "topoart", "igng")}
+SMALL = {
+    "artmap": {"nodes": 20},
+    "topoart": {"nodes": 20},
+    "igng": {"nodes": 20},
+    "hoeffding": {"depth": 2},
+}
 """Bounds that a thousand listings reach."""
 
 Load = Callable[..., Any]
