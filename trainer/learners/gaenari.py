@@ -1,15 +1,14 @@
 """Gaenari: a tree that watches how often its leaves are right, and grows the weak ones anew."""
 
-from collections.abc import Iterator
-
 import msgspec
 import numpy as np
 
 from trainer.learners.flagged import Flagged
 from trainer.learners.flags import CUTS, TOKENS
-from trainer.learners.id3 import EVIDENCE, LEAF, Node, Rows, Sample, Vector, induce, split
+from trainer.learners.id3 import EVIDENCE, Rows, Sample, induce, split
 from trainer.learners.instances import Instances
-from trainer.learners.trees import Grown, Tree
+from trainer.learners.trees import Tree
+from trainer.learners.watched_tree import Watched
 
 INSTANCES = 4_000
 NODES = 511
@@ -17,65 +16,6 @@ WEAK = 0.95
 PATIENCE = 5.0
 
 _MOST_PATIENCE = 100.0  # so that a change is seen soon also where nothing helped for long
-_DELTA = 0.01  # how probable it may be that a leaf seems to have changed, and has not
-
-
-class _Node(msgspec.Struct, eq=False):
-    """
-    A node.
-
-    Attributes:
-        totals: How often each class was among what a leaf was grown from, and came since, (classes,).
-        since: So many examples had come before the first that it may be grown from.
-        looked: So many had come when it was grown, or last looked at.
-        due: It is looked at when so many labels have come since.
-        trust: How often it would have been right about what it was grown from.
-        right: How many labels that came since it was looked at it foretold …
-        watched: … out of how many.
-        column: The flag that it asks; `LEAF` at a leaf.
-        off: The node of those that have not got it.
-        on: The node of those that have.
-    """
-
-    totals: list[float]
-    since: int
-    looked: int
-    due: float
-    trust: float = 0.0
-    right: float = 0.0
-    watched: float = 0.0
-    column: int = LEAF
-    off: "_Node | None" = None
-    on: "_Node | None" = None
-
-    def guess(self) -> int:
-        """The class that is likeliest here."""
-        return int(np.argmax(self.totals))
-
-    def watch(self, shares: Vector) -> None:
-        """See how right it is about labels that come, and count them."""
-        coming = shares.sum(axis=0)
-        self.right += float(coming[self.guess()])
-        self.watched += float(coming.sum())
-        self.totals = (self.totals + coming).tolist()
-
-    def is_due(self) -> bool:
-        """Whether so many labels came that it is looked at."""
-        return self.watched >= self.due
-
-    def is_weak(self, weak: float) -> bool:
-        """Whether it was too often wrong since."""
-        return self.right <= weak * self.watched
-
-    def has_changed(self) -> bool:
-        """Whether it is more often wrong than it was, by more than chance allows (Hoeffding bound)."""
-        chance = np.sqrt(np.log(1 / _DELTA) / (2 * self.watched))
-        return bool(self.right / self.watched + chance < self.trust)
-
-    def become(self, other: "_Node") -> None:
-        """Be as another node is."""
-        for field in self.__struct_fields__:
-            setattr(self, field, getattr(other, field))
 
 
 class _Kept(msgspec.Struct, frozen=True):
@@ -83,8 +23,9 @@ class _Kept(msgspec.Struct, frozen=True):
     weak: float
     patience: float
     evidence: float
+    least: float
     instances: bytes
-    root: _Node
+    root: Watched
 
 
 class Gaenari(Flagged):
@@ -101,7 +42,11 @@ class Gaenari(Flagged):
     significant (G). Where a leaf foretold the last labels worse than it was right about what it was grown
     from, by more than chance allows, and no tree explains all of them, one is grown from the last alone:
     the others are not so any more; but not while a single class comes, which is a burst of it and no
-    change. A tree with more nodes than its bound is grown anew from all.
+    change. A tree with more nodes than its bound is grown anew from all, and asks for twice the evidence
+    from then on.
+
+    Measured (see `Flagged`): New York .744, Madrid .850, about 300 µs a label; iris .84, wine .94, digits
+    .77. Where one word decided and then another does, 50 labels are enough to follow.
 
     Args:
         tokens: The bound of the vocabulary.
@@ -146,24 +91,25 @@ class Gaenari(Flagged):
         self._instances = Instances(self._instances.bound, self._flags.width)
         for _ in self._classes:
             self._instances.widen()
+        self._least = self._evidence
         self._root = self._sprout(np.arange(0), 0)
 
     def _add_class(self) -> None:
         self._instances.widen()
-        for leaf in _leaves(self._root):
+        for leaf in self._root.leaves():
             leaf.totals.append(0.0)
 
     def _grow(self, examples: Sample) -> None:
         came = self._instances.add(examples.at(np.arange(len(examples))[-self._instances.bound :]))
         for leaf, rows in self._visited(self._root, came):
             leaf.watch(self._instances.kept.shares[rows])
-        if any(leaf.is_due() for leaf in _leaves(self._root)):
+        if any(leaf.is_due() for leaf in self._root.leaves()):
             for leaf, rows in self._visited(self._root, self._instances.rows()):
                 if leaf.is_due():
                     self._look(leaf, rows)
             self._bound()
 
-    def _visited(self, root: _Node, rows: Rows) -> list[tuple[_Node, Rows]]:
+    def _visited(self, root: Watched, rows: Rows) -> list[tuple[Watched, Rows]]:
         """The leaves of a tree that examples come to, with theirs."""
         found, waiting = [], [(root, rows)]
         while waiting:
@@ -175,13 +121,13 @@ class Gaenari(Flagged):
             waiting += [way for way in zip((node.off, node.on), sides, strict=True) if len(way[1])]
         return found
 
-    def _right(self, root: _Node, rows: Rows) -> float:
+    def _right(self, root: Watched, rows: Rows) -> float:
         """How many of examples a tree is right about."""
         shares = self._instances.kept.shares
         visited = self._visited(root, rows)
         return float(sum(shares[here, leaf.guess()].sum() for leaf, here in visited))
 
-    def _look(self, leaf: _Node, rows: Rows) -> None:
+    def _look(self, leaf: Watched, rows: Rows) -> None:
         """If a leaf is weak, grow a tree in its place; begin to watch anew."""
         if leaf.is_weak(self._weak):
             kept = self._instances.since(rows, leaf.since)
@@ -199,31 +145,21 @@ class Gaenari(Flagged):
     def _is_burst(self, came: int) -> bool:
         """Whether all that came since is of one class, and so tells nothing of what others are now."""
         rows = self._instances.since(self._instances.rows(), came)
-        return int(np.count_nonzero(self._instances.kept.shares[rows].any(axis=0))) < 2
+        return int(self._instances.kept.shares[rows].any(axis=0).sum()) < 2
 
     def _bound(self) -> None:
-        """Grow the whole tree anew where it has become too large, as large as it may be."""
-        evidence, rows = self._evidence, self._instances.rows()
-        while _size(self._root) > self._nodes:
-            self._root = self._new(induce(self._instances.kept, rows, evidence), 0)
-            evidence *= 2
+        """Grow the whole tree anew where it has become too large; from then on, only by more evidence."""
+        while self._root.size() > self._nodes:
+            self._least *= 2
+            self._root = self._sprout(self._instances.rows(), 0)
 
-    def _sprout(self, rows: Rows, since: int) -> _Node:
+    def _sprout(self, rows: Rows, since: int) -> Watched:
         """What ID3 grows from examples."""
-        return self._new(induce(self._instances.kept, rows, self._evidence), since)
-
-    def _new(self, node: Node, since: int) -> _Node:
-        """A node that nothing has come to since it was grown."""
-        totals = node.counts.totals
-        new = _Node(totals.tolist(), since, self._instances.came, self._patience)
-        new.trust = float(totals.max() / totals.sum()) if totals.any() else 0.0
-        if node.off is not None and node.on is not None:
-            new.column = node.column
-            new.off, new.on = self._new(node.off, since), self._new(node.on, since)
-        return new
+        tree = induce(self._instances.kept, rows, self._least)
+        return Watched.of(tree, since, self._instances.came, self._patience)
 
     def _model(self) -> Tree:
-        return Tree.of(_grown(self._root))
+        return Tree.of(self._root.grown())
 
     def _blank(self) -> "Gaenari":
         flags, bound = self._flags, self._instances.bound
@@ -232,33 +168,13 @@ class Gaenari(Flagged):
 
     def _kept(self) -> bytes:
         limits = (self._nodes, self._weak, self._patience, self._evidence)
-        return msgspec.msgpack.encode(_Kept(*limits, self._instances.state(), self._root))
+        return msgspec.msgpack.encode(
+            _Kept(*limits, self._least, self._instances.state(), self._root)
+        )
 
     def _resume(self, kept: bytes) -> None:
         stored = msgspec.msgpack.decode(kept, type=_Kept)
         self._nodes, self._weak, self._patience = stored.nodes, stored.weak, stored.patience
-        self._evidence, self._root = stored.evidence, stored.root
+        self._evidence, self._least, self._root = stored.evidence, stored.least, stored.root
         width, classes = self._flags.width, len(self._classes)
         self._instances = Instances.from_state(stored.instances, width, classes)
-
-
-def _leaves(root: _Node) -> Iterator[_Node]:
-    waiting = [root]
-    while waiting:
-        node = waiting.pop()
-        if node.off is None or node.on is None:
-            yield node
-        else:
-            waiting += [node.off, node.on]
-
-
-def _size(root: _Node) -> int:
-    """How many nodes a tree has: a binary one has one leaf more than others."""
-    return 2 * sum(1 for _ in _leaves(root)) - 1
-
-
-def _grown(node: _Node) -> Grown:
-    if node.off is None or node.on is None:
-        return Grown(np.array(node.totals))
-    off, on = _grown(node.off), _grown(node.on)
-    return Grown(off.counts + on.counts, node.column, 0.5, off, on)

@@ -4,20 +4,16 @@ from dataclasses import dataclass
 
 import msgspec
 import numpy as np
-from onnx import TensorProto, helper
 
-from trainer.heads import Graph
-from trainer.learners.base import Logits
 from trainer.learners.flagged import Flagged
-from trainer.learners.flags import CUTS, TOKENS, Bits, Columns
+from trainer.learners.flags import CUTS, TOKENS, Bits
 from trainer.learners.id3 import Counts, Rows, Sample, Vector, xlogx
+from trainer.learners.rule_list import Literal, RuleList
 from trainer.learners.trees import TRUST_IN_PARENT
 
 RULES = 64
 PATIENCE = 10.0
 DELTA = 1e-3
-
-Literal = tuple[int, bool]
 
 
 @dataclass
@@ -77,6 +73,8 @@ class Rules(Flagged):
     Other than there, the bound of a literal is that of the examples which it covers, not of all that
     the rule does: the entropy is theirs. And a rule that counts anew still says what was counted of those
     that it covers before.
+
+    Measured (see `Flagged`): New York .720, Madrid .801, about 60 µs a label; iris .91, wine .91, digits .56.
 
     Args:
         tokens: The bound of the vocabulary.
@@ -179,13 +177,13 @@ class Rules(Flagged):
     def _nothing(self) -> Counts:
         return Counts.none(len(self._classes), self._flags.width)
 
-    def _model(self) -> "_List":
+    def _model(self) -> RuleList:
         whole = self._counts + 1
         shares = []
         for rule in self._list:
             told = rule.counts.totals + rule.before + TRUST_IN_PARENT * whole / whole.sum()
             shares.append(told / told.sum())
-        return _List([rule.literals for rule in self._list[:-1]], np.log(shares))
+        return RuleList([rule.literals for rule in self._list[:-1]], np.log(shares))
 
     def _blank(self) -> "Rules":
         flags = self._flags
@@ -220,61 +218,6 @@ class Rules(Flagged):
             )
             for rule in stored.list
         ]
-
-
-@dataclass(frozen=True)
-class _List:
-    """
-    Rules, and what they say.
-
-    Attributes:
-        rules: The literals of each, the default rule aside.
-        log_shares: The logarithms of what each says, the default rule last, (rules + 1, classes).
-    """
-
-    rules: list[list[Literal]]
-    log_shares: Vector
-
-    @property
-    def columns(self) -> Columns:
-        """The flags that they ask for, ascending; one where there is no rule."""
-        asked = [column for rule in self.rules for column, _ in rule]
-        return np.unique(np.array(asked or [0], np.intp))
-
-    def scores(self, values: Bits) -> Logits:
-        """What the first rule says that covers an example."""
-        asked = values[:, self.columns].astype(np.float32)
-        signs, needed = self._signs()
-        covered = np.hstack([asked @ signs == needed, np.ones((len(values), 1), np.bool_)])
-        scores: Logits = self.log_shares[covered.argmax(axis=1)]
-        return scores
-
-    def graph(self, of: str, to: str) -> Graph:
-        """Make the nodes that do so: a rule covers what has all of its flags and none that it forbids."""
-        signs, needed = self._signs()
-        constants = {
-            # The default rule has no literal, and needs none.
-            f"{to} signs": np.pad(signs, ((0, 0), (0, 1))),
-            f"{to} needed": np.append(needed, np.float32(0)),
-            f"{to} log shares": self.log_shares.astype(np.float32),
-        }
-        nodes = [
-            helper.make_node("MatMul", [of, f"{to} signs"], [f"{to} met"]),
-            helper.make_node("Equal", [f"{to} met", f"{to} needed"], [f"{to} covers"]),
-            helper.make_node("Cast", [f"{to} covers"], [f"{to} covered"], to=TensorProto.FLOAT),
-            helper.make_node("ArgMax", [f"{to} covered"], [f"{to} rule"], axis=1, keepdims=0),
-            helper.make_node("Gather", [f"{to} log shares", f"{to} rule"], [to], axis=0),
-        ]
-        return Graph(nodes, constants)
-
-    def _signs(self) -> tuple[np.ndarray, np.ndarray]:
-        """+1 for a flag that a rule wants, -1 for one that it forbids; how many it wants."""
-        columns = self.columns
-        signs = np.zeros((len(columns), len(self.rules)), np.float32)
-        for place, rule in enumerate(self.rules):
-            for column, on in rule:
-                signs[np.searchsorted(columns, column), place] = 1 if on else -1
-        return signs, np.maximum(signs, 0).sum(axis=0)
 
 
 def _best_literal(counts: Counts, delta: float) -> Literal | None:

@@ -40,6 +40,20 @@ def test_it_rebuilds_after_a_concept_change() -> None:
     assert right(learner, asked, new) == 1
 
 
+def test_a_burst_of_one_class_is_no_change() -> None:
+    """300 labels of a class that is new do not make it forget what the others are."""
+    learner = Gaenari()
+    texts, asked = titles(4, 1_000), titles(5, 500)
+    for start in range(0, 1_000, 50):
+        part = texts[start : start + 50]
+        learner.learn(seen(part), ["a" if 12 in text else "b" for text in part])
+    for start in range(0, 300, 50):
+        part = [[*text, 99] for text in texts[start : start + 50]]
+        learner.learn(seen(part), ["c"] * 50)
+
+    assert right(learner, asked, ["a" if 12 in text else "b" for text in asked]) == 1
+
+
 def test_a_leaf_that_is_right_is_left_alone() -> None:
     """What is nearly always so makes no tree, though a word tells the rest."""
     learner = Gaenari(weak=0.8)

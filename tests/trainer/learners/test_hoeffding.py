@@ -10,8 +10,6 @@ from river.tree import HoeffdingTreeClassifier
 from trainer.learners.base import Examples, Features
 from trainer.learners.hoeffding import HoeffdingTree
 
-OPTIONS: dict[str, Any] = {"delta": 0.01, "tau": 0.2}
-
 
 def blobs(seed: int, count: int) -> tuple[Features, list[str]]:
     """Three classes that two of five numbers tell apart."""
@@ -39,7 +37,9 @@ def test_it_is_the_tree_that_river_grows() -> None:
     """The same questions of numbers, in the same order, after 1,500 labels."""
     rows, labels = blobs(1, 1_500)
     learner = HoeffdingTree(tokens=0, patience=50, delta=0.01, tie=0.2, depth=20)
-    river = HoeffdingTreeClassifier(grace_period=50, leaf_prediction="mc", max_depth=20, **OPTIONS)
+    river = HoeffdingTreeClassifier(
+        grace_period=50, leaf_prediction="mc", max_depth=20, delta=0.01, tau=0.2
+    )
     places: dict[str, int] = {}
     for start in range(0, 1_500, 30):
         learner.learn(seen(rows[start : start + 30]), labels[start : start + 30])
