@@ -12,10 +12,9 @@ from artefacts.errors import ReleaseMissing, ReleaseRefused
 from artefacts.manifest import TOKENIZER, WEIGHTS, Lineage, Manifest
 from artefacts.store import Store
 from artefacts.tokenisation import Tokenizer
-from roomstream.listings import read_listings
+from roomstream.labelled_rows import rows_of
 from roomstream.live import live_announcement, put_on_channel
 from runtime.settings import KafkaSettings, SharedSettings, load
-from schemas.codec import listing_text
 from schemas.errors import ConfigurationError
 from schemas.events import ReleaseAnnouncement
 from trainer.base_import import check_labels, check_length
@@ -26,7 +25,7 @@ from trainer.sources import Source, load_source
 from trainer.transfer.candidates import Candidate, Origin, candidate_of, judged
 from trainer.transfer.curve import check_picture, draw, save
 from trainer.transfer.distillation import Transfer
-from trainer.transfer.lessons import Lessons, Row
+from trainer.transfer.lessons import Lessons
 from trainer.transfer.plan import LABELS_ALONE, Pace, Shares
 from trainer.transfer.teachers import Teacher
 
@@ -77,6 +76,9 @@ class Workshop:
         picture: Where the losses are drawn, if anywhere.
         view: Shows how far it is.
 
+    Attributes:
+        announcing: A candidate has passed its gates, and is being published.
+
     Raises:
         ConfigurationError: The picture could not be written, or the file is wrong.
         ReleaseMissing: No release is live.
@@ -96,6 +98,7 @@ class Workshop:
         if picture is not None:
             check_picture(picture)
         self._kafka, self._shared = kafka, shared
+        self.announcing = False
         self._settings = load(TrainerSettings)
         self._data, self._pace, self._picture, self._view = data, pace, picture, view
         self._rows = rows_of(data)
@@ -201,6 +204,7 @@ class Workshop:
         self, manifest: Manifest, candidate: Candidate, live: LiveRelease
     ) -> ReleaseAnnouncement:
         """Publish it; it goes live, or on trial where a running trainer would put it there."""
+        self.announcing = True
         settings = self._settings
         Store(self._shared.store).publish(manifest, candidate.parts.values())
         why = f"{manifest.learner} {manifest.fine_tuning.why if manifest.fine_tuning else ''}"
@@ -272,32 +276,3 @@ class Workshop:
         return Origin(
             source.tokenizer_json, self._max_length, base_model, learner, why[:300], lineage
         )
-
-
-def rows_of(path: Path) -> list[Row]:
-    """
-    Read a file of labelled listings.
-
-    Raises:
-        ConfigurationError: It cannot be read, a column is missing, or a row lacks its title or label.
-    """
-    listings = list(read_listings(path, labels_needed=True))
-    faults = [
-        f"row {number} ({listing.listing_id})"
-        for number, listing in enumerate(listings, 1)
-        if not (listing.title.strip() and listing.label)
-    ]
-    if faults:
-        raise ConfigurationError(
-            f"Of the {len(listings):,} listings of {path}, {len(faults):,} have no title or no label; "
-            f"the first is {faults[0]}. Complete them, or take them out."
-        )
-    return [
-        Row(
-            listing.listing_id,
-            listing_text(listing.title, listing.description),
-            listing.label or "",
-            listing.source or listing.language or "",
-        )
-        for listing in listings
-    ]

@@ -98,7 +98,7 @@ the gates and with the bounds of the trainer. What passes is published and live,
 
 _MACHINE = """\
 Measured on {processor}, {cores} cores, one of them used, load {load} when it began; torch {torch},
-transformers {transformers}, onnxruntime {onnxruntime}; {minutes} minutes, {at}.
+transformers {transformers}, onnxruntime {onnxruntime}; {minutes} minutes of processor time, {at}.
 """
 
 

@@ -93,7 +93,7 @@ def workshop(
     picture: Path | None,
 ) -> Iterator["Workshop"]:
     """
-    Open the workshop, and say what Ctrl-C has left: nothing.
+    Open the workshop, and say what Ctrl-C has left: nothing, unless it is done.
 
     Raises:
         ConfigurationError: A library is missing, or what was asked for is wrong.
@@ -105,10 +105,14 @@ def workshop(
             f"Training needs torch, transformers and matplotlib ({error}). Run "
             "pip install 'roomstream[trainer]'."
         ) from error
+    ours = Workshop(kafka, shared, data, pace, max_length, picture, Watch())
     try:
-        yield Workshop(kafka, shared, data, pace, max_length, picture, Watch())
+        yield ours
     except KeyboardInterrupt:
-        notes.print("Interrupted: no candidate was announced, and the live release stays.")
+        left = "no candidate was announced, and the live release stays."
+        if ours.announcing:
+            left = "a candidate was being announced. 'roomstream releases list' says whether it is live."
+        notes.print(f"Interrupted: {left}", soft_wrap=True)
         raise
 
 
