@@ -39,8 +39,8 @@ class HoeffdingTree(Counted):
     River's objects could only be pickled, and unpickling runs whatever it is given; the state here is
     plain numbers, of which the same tree is put together.
 
-    Measured as by `Flagged`: New York .720, Madrid .840, about 50 µs a label; iris .98, wine .83, digits .56.
-    Fewer numbers are better for titles (New York, 384: .718; none: .761), but digits have 64.
+    Measured as by `Flagged`: New York .720, Madrid .840, about 50 µs a label; iris .98, wine .83,
+    digits .56. Fewer numbers are better for titles (New York, 384: .718; none: .761), but digits have 64.
 
     Args:
         tokens: The bound of the vocabulary.
