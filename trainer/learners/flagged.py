@@ -55,12 +55,12 @@ class Flagged(Counted):
     set anew and all of them are learned anew; after that cuts stay, and the examples go. So it can tell
     classes by features from the second label on.
 
-    Measured with what the learners here say of themselves: 6,000 titles in mini-batches of 32 in one
-    pass, MiniLM features, 1,500 titles of other hosts; accuracy in New York (commonest class .517) and
-    Madrid (.601). All bounds and cautions were chosen by looking at these titles of New York, so those
-    figures flatter; Madrid was not looked at. Of ID5R, 512 tokens and 384 cuts (one for each feature) reach .753
-    in New York, 1,024 and 128 .775, 1,024 and none .761: the median of one feature tells little of
-    a title.
+    Measured with what the learners here say of themselves: 6,000 titles in mini-batches of 32 in
+    one pass, MiniLM features, 1,500 titles of other hosts; accuracy in New York (commonest class
+    .517) and Madrid (.601). All bounds and cautions were chosen by looking at these titles of New
+    York, so those figures flatter; Madrid was not looked at. Of ID5R, 512 tokens and 384 cuts (one
+    for each feature) reach .753 in New York, 1,024 and 128 .775, 1,024 and none .761: the median of
+    one feature tells little of a title.
 
     A learner defines `_begin`, `_grow`, `_model`, `_kept` and `_resume`.
 
