@@ -8,7 +8,7 @@ ARGS ?=
 PACKAGES := schemas artefacts runtime workers trainer roomstream
 SOURCES := pyproject.toml README.md LICENSE $(shell find $(PACKAGES) -type f -not -path '*/__pycache__/*')
 
-.PHONY: help install demo test check bench bench-check bench-delivery bench-audit bench-recovery bench-learning chaos clean
+.PHONY: help install demo test check bench bench-check bench-delivery bench-audit bench-recovery bench-learning bench-people chaos clean
 .DEFAULT_GOAL := help
 
 help:  ## Show this list
@@ -46,6 +46,9 @@ bench-recovery: install  ## Measure how soon a killed worker's partitions are an
 
 bench-learning: install  ## Measure what a stream of labels teaches, beside fine-tuning and TF-IDF (under an hour; ARGS="--quick" shows that it runs)
 	$(BIN)/python -m bench.learning $(ARGS)
+
+bench-people: install  ## Measure what labels that people give and their feedback are worth (under ten minutes; ARGS="--quick" shows that it runs)
+	$(BIN)/python -m bench.people $(ARGS)
 
 chaos: install  ## Kill, stop and cut everything for 20 minutes, and prove that nothing is lost (make chaos ARGS="--seed 7")
 	$(BIN)/python -m tests.chaos $(ARGS)

@@ -48,7 +48,11 @@ def _figure(results: Sequence[Result], city: str) -> Figure:
         (f"{TARGET:.0%} of all labels' accuracy", spread(results, city, ALL, accuracy), TARGET),
         (FIRST, spread(results, city, FIRST, accuracy), 1),
         *(
-            (f"feedback, epsilon {epsilon:g}", spread(results, city, hearing(epsilon).name, accuracy), 1)
+            (
+                f"feedback, epsilon {epsilon:g}",
+                spread(results, city, hearing(epsilon).name, accuracy),
+                1,
+            )
             for epsilon in EPSILONS
         ),
     ]
