@@ -20,7 +20,8 @@ Usage: deploy/acls.sh --bootstrap-server HOST:PORT [options] ROLE USER [ROLE USE
   --dry-run               print the commands only
 
 Roles: --worker, --trainer, --operator, --upstream (sends listings, labels and deletions),
---reader (reads answers and reviews). A user is written as Kafka does: User:ana.
+--reviewer (labels what is asked), --reader (reads answers and reviews). A user is written as Kafka
+does: User:ana.
 kafka-acls.sh is taken from $KAFKA_HOME/bin, else from the PATH.
 TEXT
 }
@@ -34,7 +35,7 @@ while (($#)); do
     --prefix) prefix="$2" && shift 2 ;;
     --worker-group) worker_group="$2" && shift 2 ;;
     --reader-group) reader_group="$2" && shift 2 ;;
-    --worker | --trainer | --operator | --upstream | --reader) users+=("${1#--}" "$2") && shift 2 ;;
+    --worker | --trainer | --operator | --upstream | --reviewer | --reader) users+=("${1#--}" "$2") && shift 2 ;;
     --remove) action=(--remove --force) && shift ;;
     --dry-run) dry_run=yes && shift ;;
     --help | -h) usage && exit 0 ;;
@@ -83,7 +84,7 @@ trainer() {
 operator() {
     allow "$1" Create,Describe,DescribeConfigs \
         $(topics listings classified classified.shadow review labelled deletions releases dead)
-    allow "$1" Read $(topics listings classified releases dead)
+    allow "$1" Read $(topics listings classified review labelled deletions releases dead)
     allow "$1" Write $(topics listings labelled deletions releases dead) \
         --transactional-id "${prefix}roomstream-dead-replay"
     allow "$1" Describe --group "$group"
@@ -92,6 +93,11 @@ operator() {
 
 upstream() {
     allow "$1" Write $(topics listings labelled deletions)
+}
+
+reviewer() {
+    allow "$1" Read $(topics review labelled deletions)
+    allow "$1" Write $(topics labelled)
 }
 
 reader() {

@@ -14,6 +14,7 @@ from roomstream.commands.demo import demo
 from roomstream.commands.doctor import doctor
 from roomstream.commands.finetune import finetune
 from roomstream.commands.output import notes
+from roomstream.commands.review import review
 from roomstream.commands.services import trainer, worker
 from schemas.errors import RoomstreamError
 
@@ -32,6 +33,7 @@ app.command()(demo)
 app.command()(worker)
 app.command()(trainer)
 app.command()(classify)
+app.command()(review)
 app.command()(audit)
 app.command()(doctor)
 app.command()(finetune)

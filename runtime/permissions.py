@@ -85,11 +85,22 @@ def operator_access(group: str) -> Access:
 _OPERATOR = {
     Topic.LISTINGS: ("Read", "Write"),
     Topic.CLASSIFIED: ("Read",),
-    Topic.LABELLED: ("Write",),
-    Topic.DELETIONS: ("Write",),
+    Topic.REVIEW: ("Read",),
+    Topic.LABELLED: ("Read", "Write"),
+    Topic.DELETIONS: ("Read", "Write"),
     Topic.RELEASES: ("Read", "Write"),
     Topic.DEAD: ("Read", "Write"),
 }
+
+
+def reviewer_access() -> Access:
+    """What a person does who labels what is asked; an operator may do all of it."""
+    topics = {
+        Topic.REVIEW: ("Read",),
+        Topic.LABELLED: ("Read", "Write"),
+        Topic.DELETIONS: ("Read",),
+    }
+    return Access("the reviewer", topics)
 
 
 def audit_access(group: str) -> Access:

@@ -12,7 +12,7 @@ from tests.certificates import pkcs8
 USER, PASSWORD = "ana", "correct horse 7"
 SCRAM_MODULE = "org.apache.kafka.common.security.scram.ScramLoginModule"
 PLAIN_MODULE = "org.apache.kafka.common.security.plain.PlainLoginModule"
-SERVICES = ("worker", "trainer", "operator", "upstream", "reader", "nobody")
+SERVICES = ("worker", "trainer", "operator", "upstream", "reviewer", "reader", "nobody")
 """Users of the SCRAM port, their password that of `USER`, who may do nothing at first."""
 
 

@@ -72,6 +72,7 @@ class SecuredDeployment:
                 "trainer",
                 "operator",
                 "upstream",
+                "reviewer",
                 "reader",
             ):  # the same, without a JVM for each
                 admin.create_acls(

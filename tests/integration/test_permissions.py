@@ -32,6 +32,7 @@ from runtime.permissions import (
     permitted,
     replay_access,
     require_access,
+    reviewer_access,
     trainer_access,
     worker_access,
 )
@@ -40,7 +41,7 @@ from schemas.topics import Topic
 from tests.integration.commands import run, ten_seconds
 from tests.integration.secured import SecuredDeployment, allowed_by_script
 from tests.integration.test_letter_replay import letters
-from tests.kafka_io import read_until, send
+from tests.kafka_io import message, read_until, send
 from tests.processes import eventually
 from tests.secured_kafka import PASSWORD, SecuredKafka
 from tests.trainer.labels import AT, labelled, record
@@ -56,12 +57,14 @@ ROLES = {
     "worker": worker_access(GROUP),
     "trainer": trainer_access(PREFIX),
     "operator": operator_access(GROUP),
+    "reviewer": reviewer_access(),
 }
 
 ALONE = {
     "worker": {"roomstream-workers-"},
     "trainer": set[str](),
     "operator": {"roomstream-dead-replay", "roomstream-doctor-"},
+    "reviewer": set[str](),
 }
 
 
@@ -167,6 +170,7 @@ def test_an_operator_works_with_their_acls(secured: SecuredDeployment, tmp_path:
         ("releases", "show"),
         ("base", "import", "minilm"),  # there is one already, which it must know
         ("dead", "list"),
+        ("review", "--json"),
         ("doctor", "--role", "operator"),
     ):
         done = CliRunner().invoke(app, command, env=environment)
@@ -224,6 +228,19 @@ def test_an_operator_replays_dead_letters(secured: SecuredDeployment) -> None:
 
     with permitted(kafka, PREFIX, access):
         assert replay.run().sent == 2
+
+
+def test_a_reviewer_works_with_their_acls(secured: SecuredDeployment) -> None:
+    """They see what is asked and send labels, and may do nothing else."""
+    kafka = secured.kafka("reviewer")
+    done = CliRunner().invoke(app, ["review", "--json"], env=secured.environment("reviewer"))
+    with permitted(kafka, PREFIX, reviewer_access()):
+        sent = send(kafka, f"{PREFIX}labelled", [message(labelled(7), "l-7")])
+
+    assert (done.exit_code, json.loads(done.stdout)) == (0, [])
+    assert sent
+    with pytest.raises(KafkaError, match="Authorization"):
+        send(kafka, f"{PREFIX}releases", [(b"k", b"nothing of theirs", [])])
 
 
 def test_a_reader_works_with_its_acls(secured: SecuredDeployment) -> None:

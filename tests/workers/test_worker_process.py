@@ -15,6 +15,7 @@ from roomstream.broken_messages import BREAKAGES, broken_message
 from roomstream.brokers import Broker
 from roomstream.listings import Listing, listing_message
 from roomstream.live import make_live
+from roomstream.review_queue import read_queue
 from runtime.dead_letters import read_dead_letter
 from runtime.settings import KafkaSettings, SharedSettings
 from schemas.errors import ExitCode
@@ -167,6 +168,29 @@ def test_answers_of_one_listing_keep_the_order_of_its_events(
         by_listing.setdefault(event.listing_id, []).append(int(event.event_id[2:]))
 
     assert {f"l-{n}": list(range(n, 300, 7)) for n in range(7)} == by_listing
+
+
+@ON_EMBEDDED
+@pytest.mark.usefixtures("live")
+def test_it_asks_within_its_budget_and_explores(
+    fleet: Fleet, kafka_settings: KafkaSettings, topics: str
+) -> None:
+    """Answers carry propensities, metrics agree, and what is asked waits for people."""
+    places = send(kafka_settings, Topic.LISTINGS.named(topics), listings(400, ids=400))
+    worker = fleet.start(
+        WORKER_REVIEW_BUDGET="0.1", WORKER_REVIEW_SHARE="0.02", WORKER_EXPLORE="0.3"
+    )
+    found = answers(read_answers(kafka_settings, topics, places))
+    eventually(lambda: worker.metric("events_total")[("outcome", "classified"),] == 400, "counted")
+    queue = read_queue(kafka_settings, topics)
+    explored = [each for each in found if each.confidence < max(each.scores.values())]
+
+    assert {round(each.propensity or 1, 9) for each in found} == {0.7, 0.1}
+    assert 60 < len(explored) < 180
+    assert worker.metric("explored_total")[()] == len(explored)
+    assert 15 < len(queue.waiting("uncertain")) < 70
+    assert sum(worker.metric("review_requests_total").values()) == len(queue.waiting())
+    assert worker.metric("review_entropy_nats")[()] >= 0
 
 
 def test_a_release_is_taken_up_under_traffic(
