@@ -29,7 +29,7 @@ from trainer.learners import LEARNERS
 
 LISTINGS = Path("../shared/data/listings")
 CITIES = "nyc,madrid"
-ROWS, POOL, TEST, SEEDS = 10_000, 12_000, 3_000, 3
+ROWS, POOL, TEST, SEEDS = 10_000, 12_000, 3_000, 5
 QUICK = 1 / 25
 """The share of the listings that --quick takes."""
 _DECIDE = ("data", "cities", "seeds", "quick", "learner")

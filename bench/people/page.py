@@ -27,6 +27,7 @@ from bench.people.findings import (
     shown_right,
     spread,
 )
+from bench.people.meaning import meaning
 from bench.people.passing import WINDOW, Result
 from trainer.opinions import MOST_WEIGHT
 from workers.review import RECENT
@@ -35,29 +36,31 @@ _INTRODUCTION = """# What people's labels and feedback are worth
 
 Written by `make bench-people`; do not edit. Titles of real listings of Inside Airbnb (CC BY 4.0), title
 to room type, from two cities: how good the trainer's learner becomes where people label only some of the
-listings, chosen well or at random, and where they only say whether an answer is right."""
+listings, chosen well or at random, and where they only say whether an answer is right.
+"""
 
-_HOW = f"""## How it was measured
+_HOW = """## How it was measured
 
-A stream is {{rows:,}} listings of a city in the order in which they were published, drawn at random from
-{{pool:,}} with each seed. They are answered {WINDOW} at a time by what was learned so far; then people
+A stream is {rows:,} listings of a city in the order in which they were published, drawn at random from
+{pool:,} with each seed. They are answered {window} at a time by what was learned so far; then people
 label those that were asked about, and the learner learns these labels in one mini-batch: as the trainer
 does it, with its replay buffer, rehearsal and learning anew, beginning with nothing. The encoder is the
-packaged MiniLM as it came, without fine-tuning. Accuracy and macro-F1 are those on {{test:,}} listings
-of hosts that are in no stream, at the end of it.
+packaged MiniLM as it came, without fine-tuning. Accuracy and macro-F1 are those on {test:,} listings of
+hosts that are in no stream, at the end of it.
 
 *Chosen by uncertainty* is the rule of the workers (`workers/review.py`, WORKER_REVIEW_BUDGET): an answer
-is asked about if its entropy is among the highest share of the last {RECENT:,}. {RANDOM_PART:.0%} of
-each budget is asked about at random (WORKER_REVIEW_SHARE), which keeps a hold-out unbiased. The classes'
+is asked about if its entropy is among the highest share of the last {recent:,}. {by_chance:.0%} of each
+budget is asked about at random (WORKER_REVIEW_SHARE), which keeps a hold-out unbiased. The classes'
 shares are corrected by the propensities of labels, as in every candidate of the trainer.
 
-*Feedback* begins after {BEGINNING} labels, as a first release does (TRAINER_FIRST_LABELS). From then on a
+*Feedback* begins after {beginning} labels, as a first release does (TRAINER_FIRST_LABELS). From then on a
 person accepts or rejects every answer. With an epsilon another label than the best is shown now and then
-(WORKER_EXPLORE); what is accepted counts as 1 / propensity labels, {MOST_WEIGHT:g} at most.
+(WORKER_EXPLORE); what is accepted counts as 1 / propensity labels, {most_weight:g} at most.
 
 What this leaves out: people err, and answer late or not at all; the trainer keeps a tenth of the labels
-to judge by, and holds labels back that contradict what it is sure of; releases go live some seconds
-after their labels. Figures are the mean over seeds ± the standard deviation, in percent. """
+to judge by, and holds labels back that contradict what it is sure of; releases go live some seconds after
+their labels. Figures are the mean over seeds ± the standard deviation, in percent.
+"""
 
 
 def page(
@@ -71,13 +74,22 @@ def page(
         about: What it was measured on, and how: `rows`, `pool` and `test rows` among it.
         pictures: The address of each city's picture.
     """
-    parts = [_INTRODUCTION, _target(results)]
+    parts = [_INTRODUCTION, _target(results), meaning(results)]
     for city in cities(results):
         picture = f"![Accuracy by budget]({pictures[city]})\n" if city in pictures else ""
         parts += [f"## {city}\n", picture, _budgets(results, city), _feedback(results, city)]
-    size = {"rows": about["rows"], "pool": about["pool"], "test": about["test rows"]}
+    how = _HOW.format(
+        rows=about["rows"],
+        pool=about["pool"],
+        test=about["test rows"],
+        window=WINDOW,
+        recent=RECENT,
+        by_chance=RANDOM_PART,
+        beginning=BEGINNING,
+        most_weight=MOST_WEIGHT,
+    )
     parts += [
-        _HOW.format(**size),
+        how,
         "Measured on: " + ", ".join(f"{key} {value}" for key, value in about.items()) + ".",
     ]
     return "\n".join(filter(None, parts)) + "\n"
