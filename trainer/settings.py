@@ -7,7 +7,7 @@ from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
 from runtime.settings import Settings, data_folder
-from trainer.learner_names import LEARNER_NAMES, LearnerName
+from trainer.learner_names import LearnerName
 
 
 class TrainerSettings(Settings):
@@ -24,9 +24,8 @@ class TrainerSettings(Settings):
     learner: Annotated[
         LearnerName,
         Field(
-            description="What learns. "
-            + "; ".join(f"{name}: {words}" for name, words in LEARNER_NAMES.items())
-            + ". 'roomstream learners compare' tries them on your own labels."
+            description="What learns. 'roomstream learners list' says what each is, 'roomstream "
+            "learners compare' tries them on your own labels."
         ),
     ] = "mixture"
     metrics_port: Annotated[
