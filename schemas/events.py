@@ -208,8 +208,7 @@ class Feedback(Event, frozen=True, kw_only=True):
                 gt=0,
                 le=1,
                 description="The chance with which this label was shown: 'propensity' of the answer. "
-                "What is accepted though it is seldom shown counts as more labels, up to 10; absent: as "
-                "one.",
+                "What is accepted though it is seldom shown counts as up to 3 labels; absent: as one.",
             ),
         ]
         | None
