@@ -12,9 +12,9 @@ MOST_WEIGHT = 3.0
 """
 An accepted label counts as so many at most, however seldom it is shown.
 
-Measured by `bench.people` (100 labels, then feedback on 9,900 listings, mixture, two seeds), accuracy with
-a bound of 1, 3, 10 and 40: New York .817, .816, .810, .804 with an epsilon of .05 and .817, .815, .812,
-.805 with .1; Madrid .902, .901, .899, .895 and .903, .905, .902, .896.
+Measured by `bench.people` (100 labels, then feedback on 9,900 listings, mixture, two seeds),
+accuracy with a bound of 1, 3, 10 and 40: New York .817, .816, .810, .804 with an epsilon of .05 and
+.817, .815, .812, .805 with .1; Madrid .902, .901, .899, .895 and .903, .905, .902, .896.
 """
 
 
