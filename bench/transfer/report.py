@@ -64,10 +64,12 @@ _HOW = """## How it was measured
 The teacher is the packaged MiniLM with a head of two layers, fine-tuned on {taught:,} titles of {cities}
 as `roomstream finetune FILE --base minilm` does it, but read at its first token, so that transformers can
 load it. The student has every other layer of that teacher: the first and the last are among them. It is
-trained twice on the same titles for as long, from the same weights and seed: with the teacher's answers,
-the labels and the hidden states (5 to 2 to 1, temperature 2), and on the labels alone. A tenth of the
-titles is never learned and decides when to stop. Test: {tested:,} titles of fold 0. One seed: the
-intervals (95%, bootstrap of the test) say what another test would change, not what another seed would.
+trained twice on the same titles, from the same weights and seed: with the teacher's answers, the labels
+and the hidden states (5 to 2 to 1, temperature 2), and on the labels alone. A tenth of the titles is
+never learned and decides when to stop, and which weights are kept: one may have learned for longer than
+the other, so that not all of what lies between them need be the teacher's. Test: {tested:,} titles of
+fold 0. One seed: the intervals (95%, bootstrap of the test) say what another test would change, not what
+another seed would.
 Log loss is that without the temperature that a release gets. Speed is that of both graphs in ONNX
 Runtime with one thread on 512 titles, batched as a worker does it: the median of nine rounds in turn.
 """
