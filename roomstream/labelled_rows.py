@@ -3,7 +3,6 @@
 from pathlib import Path
 
 from roomstream.listings import read_listings
-from schemas.codec import listing_text
 from schemas.errors import ConfigurationError
 from trainer.transfer.lessons import Row
 
@@ -29,9 +28,9 @@ def rows_of(path: Path) -> list[Row]:
     return [
         Row(
             listing.listing_id,
-            listing_text(listing.title, listing.description),
+            listing.text,
             listing.label or "",
-            listing.source or listing.language or "",
+            listing.domain,
         )
         for listing in listings
     ]

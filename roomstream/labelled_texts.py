@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from roomstream.listings import read_listings
-from schemas.codec import listing_text
 from schemas.errors import ConfigurationError
 
 LEAST_LABELS = 20
@@ -30,11 +29,7 @@ def labelled_of_file(path: Path) -> list[LabelledText]:
     return _enough(
         f"Listings {path}",
         (
-            LabelledText(
-                listing_text(each.title, each.description),
-                each.label,
-                each.source or each.language or "",
-            )
+            LabelledText(each.text, each.label, each.domain)
             for each in read_listings(path, labels_needed=True)
             if each.label is not None
         ),

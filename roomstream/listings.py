@@ -16,7 +16,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TextIO
 
-from schemas.codec import Headers, Rejected, decode, encode
+from schemas.codec import Headers, Rejected, decode, encode, listing_text
 from schemas.errors import ConfigurationError
 from schemas.events import LabelledEvent, ListingEvent
 from schemas.topics import Topic
@@ -46,6 +46,16 @@ class Listing:
     language: str | None = None
     source: str | None = None
     label: str | None = None
+
+    @property
+    def text(self) -> str:
+        """What is classified and learned of it."""
+        return listing_text(self.title, self.description)
+
+    @property
+    def domain(self) -> str:
+        """Where it comes from, or else its language; empty where neither is known."""
+        return self.source or self.language or ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,8 +21,9 @@ from trainer.learners.base import TEACHING_BATCH, Example, Examples, Learner
 from trainer.prequential import WINDOW, Prediction, Prequential
 from trainer.relearning import Fitted, why_anew
 from trainer.replay import ReplayBuffer
+from trainer.settings import TrainerSettings
 
-REPLAY_SIZE = 10_000  # as the trainer has it unless it is told otherwise
+REPLAY_SIZE: int = TrainerSettings.model_fields["replay_size"].default
 PROBE = 1_000
 """So many predictions of the exported head are timed."""
 MILLION = 1e6

@@ -21,12 +21,13 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
 from artefacts.store import write_atomically
+from bench.command_line import parser_of, run
 from bench.learners.page import draw, page
 from bench.learners.running import EncodedStream, Result
 from bench.learners.titles import STREAMS, Move, Titles, stream
 from bench.learning.streams import Size
 from bench.machine import machine
-from schemas.errors import ConfigurationError, RoomstreamError
+from schemas.errors import ConfigurationError
 from trainer.learner_names import LEARNER_NAMES
 from trainer.sources import MINILM
 
@@ -42,11 +43,7 @@ _notes = Console(stderr=True, soft_wrap=True, highlight=False)
 
 def arguments() -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        prog="make bench-learners",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = parser_of("make bench-learners", __doc__)
     add = parser.add_argument
     add("--data", type=Path, default=Path("../shared/data/listings"), help="a folder of CSV files")
     add("--learners", default=",".join(LEARNER_NAMES), help="some of them; else all")
@@ -70,13 +67,10 @@ def main() -> None:
     """Run what is missing, and write the page."""
     given = arguments()
     try:
-        measure(given)
+        run(measure, given)
     except KeyboardInterrupt:
         _notes.print("Interrupted: run it again to go on from here.")
         sys.exit(130)
-    except RoomstreamError as error:
-        _notes.print(str(error), markup=False)
-        sys.exit(error.exit_code)
 
 
 def measure(given: argparse.Namespace) -> None:
@@ -165,7 +159,6 @@ def _view(runs: int) -> Iterator[_View]:
 
 def _write(report: Path, about: Mapping[str, object], results: Sequence[Result]) -> None:
     """Write all figures so far, whole or not at all."""
-    report.parent.mkdir(parents=True, exist_ok=True)
     figures = {"about": about, "results": msgspec.to_builtins(results)}
     write_atomically(report, f"{json.dumps(figures, indent=1)}\n".encode())
 

@@ -6,9 +6,9 @@ from pathlib import Path
 from bench.learners.running import Result
 from bench.learners.titles import STREAMS
 from bench.learning.markdown import table
-from bench.pictures import file_name, save
+from bench.pictures import file_name
 from trainer.learner_names import LEARNER_NAMES
-from trainer.pictures import accuracy_over_time
+from trainer.pictures import accuracy_over_time, save
 
 RECOMMENDATION = Path(__file__).with_name("recommendation.md")
 """Written by people who have read the figures; the page begins with it."""

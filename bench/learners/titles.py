@@ -1,7 +1,6 @@
 """The streams, as the packaged MiniLM sees their titles: computed once, and kept for the next run."""
 
 import hashlib
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ import numpy as np
 
 from artefacts.graphs import Floats
 from artefacts.manifest import ENCODER, TOKENIZER
+from artefacts.store import written_atomically
 from artefacts.tokenisation import Tokenizer
 from bench.learning.rows import Row, listings
 from bench.learning.streams import Size, Stream, in_turn
@@ -88,7 +88,9 @@ class Titles:
         decides = "\0".join([self.about, *texts]).encode()
         path = self.kept / f"{hashlib.sha256(decides).hexdigest()[:32]}.npy"
         if not path.exists():
-            _write(path, self._encoded(texts, what, move))
+            features = self._encoded(texts, what, move)
+            with written_atomically(path) as file:
+                np.save(file, features)
         found: Floats = np.load(path)
         return found
 
@@ -98,11 +100,3 @@ class Titles:
             move(f"encoding {what}", start / len(texts))
             parts.append(self.encoder.examples(texts[start : start + _AT_ONCE]).features)
         return np.concatenate(parts)
-
-
-def _write(path: Path, features: Floats) -> None:
-    """Under its name only when it is whole."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".npy", delete=False) as file:
-        np.save(file, features)
-    Path(file.name).replace(path)

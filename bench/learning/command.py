@@ -11,7 +11,6 @@ How well the trainer learns a stream of labels, and what it forgets, beside what
 import argparse
 import json
 import os
-import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
@@ -22,6 +21,7 @@ import msgspec
 from rich.console import Console
 
 from artefacts.store import write_atomically
+from bench.command_line import parsed, parser_of, run
 from bench.learning.job import LeftOut, Plan
 from bench.learning.pictures import draw
 from bench.learning.report import INSIDE_AIRBNB, page
@@ -31,7 +31,7 @@ from bench.learning.streams import Size
 from bench.learning.table import METHODS
 from bench.machine import machine
 from roomstream.brokers import EmbeddedBroker
-from schemas.errors import ConfigurationError, RoomstreamError
+from schemas.errors import ConfigurationError
 from trainer.sources import MINILM
 
 QUICK = 1 / 30
@@ -43,11 +43,7 @@ _DECIDE = ("data", "stream", "csv", "seeds", "quick", "rows", "test", "methods",
 
 def arguments() -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        prog="make bench-learning",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = parser_of("make bench-learning", __doc__)
     add = parser.add_argument
     add("--data", type=Path, default=LISTINGS, help="a folder of CSV files")
     add("--stream", help="files of it in turn, such as nyc,dublin; else the standard streams")
@@ -66,24 +62,17 @@ def arguments() -> argparse.Namespace:
     add("--docs", type=Path, help="write the page and pictures here; the standard run: docs/")
     kept = Path(tempfile.gettempdir()) / "roomstream-bench-learning"
     add("--kept", type=Path, default=kept, help="where tuned encoders are kept for the next run")
-    given = parser.parse_args()
+    given = parsed(parser, _DECIDE)
     if unknown := set(given.methods.split(",")) - set(METHODS):
         parser.error(f"--methods: there is no {', '.join(sorted(unknown))}")
     if given.go_on and not given.report:
         parser.error("--go-on: say with --report which file to go on from")
-    if all(getattr(given, name) == parser.get_default(name) for name in _DECIDE):
-        given.docs = given.docs or Path("docs")
     return given
 
 
 def main() -> None:
     """Run, print the page, and write what was asked for."""
-    given = arguments()
-    try:
-        measure(given)
-    except RoomstreamError as error:
-        Console(stderr=True, soft_wrap=True).print(str(error), markup=False, highlight=False)
-        sys.exit(error.exit_code)
+    run(measure, arguments())
 
 
 def measure(given: argparse.Namespace) -> None:

@@ -7,7 +7,8 @@ from matplotlib.figure import Figure
 
 from bench.learning.results import Result, Spread, of
 from bench.learning.table import METHODS
-from bench.pictures import file_name, save
+from bench.pictures import file_name
+from trainer.pictures import save
 
 
 def draw(results: Sequence[Result], folder: Path) -> dict[str, str]:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from artefacts.classifier import Classifier
+from artefacts.store import written_atomically
 from bench.learning.rows import Row, drawn, listings
 from bench.speed.models import loaded
 from roomstream.listing_wording import ROOM_TYPES
@@ -110,13 +111,10 @@ def _minilm() -> Classifier:
 
 
 def _keep(examples: Examples, path: Path) -> None:
-    """Write a file under its name only when it is whole."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    made = path.with_suffix(".part.npz")
     lengths = np.array([len(row) for row in examples.tokens])
     tokens = np.concatenate([np.array(row, np.int32) for row in examples.tokens])
-    np.savez(made, features=examples.features, lengths=lengths, tokens=tokens)
-    made.replace(path)
+    with written_atomically(path) as file:
+        np.savez(file, features=examples.features, lengths=lengths, tokens=tokens)
 
 
 def _kept(path: Path) -> Examples:

@@ -9,7 +9,6 @@ What people's labels and feedback are worth, beside labels of everything.
 import argparse
 import json
 import os
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -18,13 +17,13 @@ import msgspec
 from rich.console import Console
 
 from artefacts.store import write_atomically
+from bench.command_line import parsed, parser_of, run
 from bench.machine import machine
 from bench.people.arms import ARMS
 from bench.people.cities import Source
 from bench.people.page import page
 from bench.people.pictures import draw
 from bench.people.running import run_all
-from schemas.errors import RoomstreamError
 from trainer.learners import LEARNERS
 
 LISTINGS = Path("../shared/data/listings")
@@ -38,11 +37,7 @@ _DECIDE = ("data", "cities", "seeds", "quick", "learner")
 
 def arguments() -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        prog="make bench-people",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = parser_of("make bench-people", __doc__)
     add = parser.add_argument
     add("--data", type=Path, default=LISTINGS, help="a folder of CSV files")
     add("--cities", default=CITIES, help=f"files of it ({CITIES})")
@@ -54,20 +49,12 @@ def arguments() -> argparse.Namespace:
     add("--docs", type=Path, help="write page, pictures and figures here; the standard run: docs/")
     kept = Path(tempfile.gettempdir()) / "roomstream-bench-people"
     add("--kept", type=Path, default=kept, help="where encoded titles are kept for the next run")
-    given = parser.parse_args()
-    if all(getattr(given, name) == parser.get_default(name) for name in _DECIDE):
-        given.docs = given.docs or Path("docs")
-    return given
+    return parsed(parser, _DECIDE)
 
 
 def main() -> None:
     """Run, print the page, and write what was asked for."""
-    given = arguments()
-    try:
-        measure(given)
-    except RoomstreamError as error:
-        Console(stderr=True, soft_wrap=True).print(str(error), markup=False, highlight=False)
-        sys.exit(error.exit_code)
+    run(measure, arguments())
 
 
 def measure(given: argparse.Namespace) -> None:

@@ -9,7 +9,8 @@ from bench.learning.results import Spread
 from bench.people.arms import ALL, BUDGETS, EPSILONS, FIRST, asking, hearing
 from bench.people.findings import TARGET, accuracy, cities, labels, spread
 from bench.people.passing import Result
-from bench.pictures import file_name, save
+from bench.pictures import file_name
+from trainer.pictures import save
 
 
 def draw(results: Sequence[Result], folder: Path) -> dict[str, str]:

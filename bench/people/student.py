@@ -8,15 +8,13 @@ import numpy as np
 
 from bench.people.cities import Labelled
 from trainer.calibration import Seen, prior_correction
+from trainer.comparison import REPLAY_SIZE
 from trainer.heeding import learn
 from trainer.learners import LEARNERS
 from trainer.learners.base import TEACHING_BATCH, Examples, Learner, Logits, teach
 from trainer.opinions import KEPT, Lesson
 from trainer.relearning import Fitted, why_anew
 from trainer.replay import ReplayBuffer
-from trainer.settings import TrainerSettings
-
-REPLAY_SIZE: int = TrainerSettings.model_fields["replay_size"].default
 
 
 class Student:

@@ -31,6 +31,8 @@ from trainer.learners.base import Examples
 from trainer.provenance import with_golden
 
 BLOCKS = 10
+SHARE, BURST = 0.5, 512
+"""Of what a worker can answer, as so many listings that wait show it."""
 NEW_ENCODER_EVERY = 10
 _ENCODERS = 4  # more than a worker keeps in memory: each comes from its cache of files again
 _BATCH = 16

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import msgspec
 
-from bench.pictures import file_name, save
+from bench.pictures import file_name
 from bench.speed.parts import Aim, Measured, Part, spread, table
 from schemas.errors import ConfigurationError
+from trainer.pictures import save
 
 _INTRODUCTION = """# How fast it is
 

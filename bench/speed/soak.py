@@ -12,12 +12,10 @@ from artefacts.manifest import ENCODER
 from bench.speed.load import Load, lasting
 from bench.speed.models import Size
 from bench.speed.parts import Aim, Part, Run, of_rounds, table
-from bench.speed.releases import Swapping, published
+from bench.speed.releases import BURST, SHARE, Swapping, published
 from bench.speed.stage import Model, Stage
 from roomstream.sending import Sender
 
-_SHARE = 0.5
-_BURST = 512
 _LASTING = 60  # times as long as a load
 
 
@@ -104,7 +102,7 @@ def measure(size: Size, run: Run) -> Soak:
             encoder = model.imported.manifest.blobs[ENCODER]
             swaps = Swapping(stage, sender, workers[0], encoder)
             load = Load(stage, reader, run.texts, workers, swaps.answered_by)
-            rate, before, began = _SHARE * load.capacity(_BURST), load.total, time.monotonic()
+            rate, before, began = SHARE * load.capacity(BURST), load.total, time.monotonic()
             for number, manifest in enumerate(manifests):
                 run.tick(f"{size.name}: release {number + 1:,} of {len(manifests):,}")
                 swaps.during(load, rate, [manifest])

@@ -13,13 +13,10 @@ from artefacts.manifest import ENCODER
 from bench.speed.load import Load, Trip, lasting
 from bench.speed.models import Size
 from bench.speed.parts import Aim, Part, Run, spread, table
-from bench.speed.releases import BLOCKS, Swapping, of_block, published
+from bench.speed.releases import BLOCKS, BURST, SHARE, Swapping, of_block, published
 from bench.speed.rounds import Ratio
 from bench.speed.stage import Model, Stage
 from roomstream.sending import Sender
-
-_SHARE = 0.5
-_BURST = 512
 
 
 class Swaps(msgspec.Struct, frozen=True):
@@ -135,8 +132,8 @@ def measure(size: Size, run: Run) -> Swaps:
             encoder = model.imported.manifest.blobs[ENCODER]
             swaps = Swapping(stage, sender, workers[0], encoder)
             load = Load(stage, reader, run.texts, workers, swaps.answered_by)
-            load.capacity(_BURST)
-            rate, before = _SHARE * load.capacity(_BURST), load.total
+            load.capacity(BURST)
+            rate, before = SHARE * load.capacity(BURST), load.total
             steady, swapping, heads = [], [], []
             alike, others = of_block(len(manifests))
             for block in range(BLOCKS):

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from bench.learning.rows import Row, listings
 from roomstream.generated_listings import generated_messages
-from schemas.codec import listing_text
 
 CITIES = ("nyc", "madrid", "mexico_city", "dublin")
 
@@ -41,6 +40,6 @@ def rows(data: Path, count: int) -> Iterator[Row]:
         return
     for number, message in enumerate(generated_messages(count)):
         if message.listing and message.value:
-            text = listing_text(message.listing.title, message.listing.description)
+            text = message.listing.text
             label = message.listing.label or ""
             yield Row(f"{number}", text, label, "generated", "", number % 5 == 0)

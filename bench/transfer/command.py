@@ -7,7 +7,6 @@ What a small student learns of a teacher on real listings, beside labels alone, 
 """
 
 import argparse
-import sys
 import time
 from pathlib import Path
 
@@ -16,12 +15,13 @@ import torch
 from rich.console import Console
 
 from artefacts.store import write_atomically
+from bench.command_line import parsed, parser_of, run
 from bench.machine import machine
-from bench.pictures import file_name, save
+from bench.pictures import file_name
 from bench.transfer.data import lessons
 from bench.transfer.report import page
 from bench.transfer.running import judge, train
-from schemas.errors import RoomstreamError
+from trainer.pictures import save
 from trainer.transfer.curve import draw
 from trainer.transfer.plan import Pace
 
@@ -35,11 +35,7 @@ _notes = Console(stderr=True, soft_wrap=True, highlight=False)
 
 def arguments() -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        prog="make bench-transfer",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = parser_of("make bench-transfer", __doc__)
     add = parser.add_argument
     add("--data", type=Path, default=LISTINGS, help="a folder of CSV files")
     add("--cities", default="nyc,madrid", help="files of it (nyc,madrid)")
@@ -50,20 +46,12 @@ def arguments() -> argparse.Namespace:
     add("--quick", action="store_true", help="1/40 of all rows: shows that it runs")
     add("--report", type=Path, help="write all figures to this file, as JSON")
     add("--docs", type=Path, help="write the page and pictures here; the standard run: docs/")
-    given = parser.parse_args()
-    if all(getattr(given, name) == parser.get_default(name) for name in _DECIDE):
-        given.docs = given.docs or Path("docs")
-    return given
+    return parsed(parser, _DECIDE)
 
 
 def main() -> None:
     """Run, print the page, and write what was asked for."""
-    given = arguments()
-    try:
-        measure(given)
-    except RoomstreamError as error:
-        _notes.print(str(error), markup=False)
-        sys.exit(error.exit_code)
+    run(measure, arguments())
 
 
 def measure(given: argparse.Namespace) -> None:

@@ -13,7 +13,6 @@ from roomstream.listings import read_listings
 from roomstream.live import live_announcement, make_live
 from roomstream.options import with_settings
 from runtime.settings import KafkaSettings, SharedSettings
-from schemas.codec import listing_text
 from schemas.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -117,7 +116,7 @@ def _examples(path: Path | None) -> list[tuple[str, str]]:
     if path is None:
         return []
     return [
-        (listing_text(listing.title, listing.description), listing.label)
+        (listing.text, listing.label)
         for listing in read_listings(path)
         if listing.label is not None
     ]

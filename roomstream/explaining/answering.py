@@ -10,7 +10,6 @@ from artefacts.errors import InferenceError
 from artefacts.manifest import TOKENIZER
 from roomstream.explaining.examples import Example, Examples, Origin, Turn
 from roomstream.generated_listings import generated_messages
-from schemas.codec import listing_text
 
 GENERATED = 1_000
 _CHUNK = 64
@@ -67,7 +66,7 @@ def made_up_listings() -> list[Known]:
     """Listings that the project makes up itself, in English, Spanish and Catalan; always the same."""
     listings = (message.listing for message in generated_messages(GENERATED))
     return [
-        Known(listing_text(listing.title, listing.description), listing.label, "made up")
+        Known(listing.text, listing.label, "made up")
         for listing in listings
         if listing is not None and listing.label is not None
     ]

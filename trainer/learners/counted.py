@@ -240,6 +240,23 @@ def log_share(counts: Vector) -> Vector:
     return shares
 
 
+def without_one(
+    features: Features, labels: Places, gone: Features, place: int
+) -> NDArray[np.bool_]:
+    """
+    Which of some examples stay when the first that is alike is taken out: bool (examples,).
+
+    Args:
+        features: Theirs, float32 (examples, dim).
+        labels: The places of their classes, (examples,).
+        gone: The features of the one to take out, (dim,); all stay where none is alike.
+        place: That of its class.
+    """
+    alike = (labels == place) & (features == gone).all(axis=1)
+    stay: NDArray[np.bool_] = np.arange(len(alike)) != np.argmax(alike) if alike.any() else ~alike
+    return stay
+
+
 def _zeros(classes: int, to: str) -> Graph:
     """Nodes that score every class 0, whatever the listing: nothing was learned yet."""
     names = [f"{to} batch", f"{to} of nothing"]

@@ -10,7 +10,7 @@ from scipy.special import softmax
 
 from trainer.heads import Graph
 from trainer.learners.base import Examples, Features, Logits, Weights
-from trainer.learners.counted import Counted, Places, Vector
+from trainer.learners.counted import Counted, Places, Vector, without_one
 
 LEAST_VOTE = 1e-4
 """A class that no neighbour is of has this share of the votes."""
@@ -120,9 +120,7 @@ class NearestNeighbours(Counted):
 
     def _forget(self, features: Features, places: Places) -> bool:
         for row, place in zip(features, places, strict=True):
-            same = (self._labels == place) & (self._features == row).all(axis=1)
-            if same.any():
-                self._keep(np.arange(len(same)) != np.argmax(same))
+            self._keep(without_one(self._features, self._labels, row, place))
         self._known = None
         return True
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from trainer.heads import Graph, linear
 from trainer.learners.base import Examples, Features, Logits, Weights
 from trainer.learners.counted import Counted, Places, log_share
+from trainer.learners.symmetric import packed, unpacked
 
 Matrix = NDArray[np.float64]
 
@@ -80,17 +81,14 @@ class NearestMean(Counted):
 
     def _own(self) -> bytes:
         dimensions = len(self._gram)
-        upper = self._gram[np.triu_indices(dimensions)]
-        own = _Own(dimensions, self._sums.tobytes(), upper.tobytes())
+        own = _Own(dimensions, self._sums.tobytes(), packed(self._gram))
         return msgspec.msgpack.encode(own)
 
     def _restore(self, own: bytes) -> None:
         stored = msgspec.msgpack.decode(own, type=_Own)
         shape = (len(self._classes), stored.dimensions)
         self._sums = np.frombuffer(stored.sums).reshape(shape).copy()
-        upper = np.zeros((stored.dimensions, stored.dimensions))
-        upper[np.triu_indices(stored.dimensions)] = np.frombuffer(stored.gram)
-        self._gram = upper + np.triu(upper, 1).T
+        self._gram = unpacked(stored.gram, stored.dimensions)
 
     def _widen(self, dimensions: int) -> None:
         """Take the width of the features from the first of them."""

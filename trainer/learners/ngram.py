@@ -19,6 +19,7 @@ from trainer.learners.base import (
     teach,
 )
 from trainer.learners.bucket_weights import BucketWeights, Rows, adagrad
+from trainer.learners.counted import log_share
 from trainer.learners.ngrams import Bags, bag_graph, bags_of
 
 Vector = NDArray[np.float64]
@@ -104,7 +105,7 @@ class Ngram:
         counts = np.bincount(places, counted, len(self._classes))
         self._expected += counts
         self._recent = self._recent * (1 - 1 / RECENT_LABELS) ** counted.sum() + counts
-        self._fit(examples, places, _log_share(self._recent + 1), counted)
+        self._fit(examples, places, log_share(self._recent + 1), counted)
 
     def reject(self, examples: Examples, labels: Sequence[str]) -> bool:
         """Descend along the gradient of -log(1 - p(label)); how common classes are stays as it is."""
@@ -155,7 +156,7 @@ class Ngram:
 
     def lately(self) -> Vector:
         """How much commoner each class is lately than in the stream: the ratio's logarithm."""
-        ratio: Vector = _log_share(self._recent + 1) - self._log_prior()
+        ratio: Vector = log_share(self._recent + 1) - self._log_prior()
         return ratio
 
     def logits(self, examples: Examples) -> Logits:
@@ -237,7 +238,7 @@ class Ngram:
         return np.where(self._seen, self._bias, UNSEEN_LOGIT)
 
     def _log_prior(self) -> Vector:
-        return _log_share(np.maximum(self._expected, 1))
+        return log_share(np.maximum(self._expected, 1))
 
     def _named(self, parts: Mapping[str, bytes]) -> dict[str, bytes]:
         return {f"{self.name}/{part}": value for part, value in parts.items()}
@@ -263,10 +264,5 @@ class NgramReplay(Ngram):
 
     def rehearse(self, examples: Examples, labels: Sequence[str]) -> None:
         """Learn once more from examples of the replay buffer, whose draws are half balanced."""
-        shares = _log_share(np.sqrt(np.maximum(self._expected, 1)))
+        shares = log_share(np.sqrt(np.maximum(self._expected, 1)))
         self._fit(examples, self._places(labels), shares, np.ones(len(labels)))
-
-
-def _log_share(counts: NDArray[np.generic]) -> Vector:
-    shares: Vector = np.log(counts / counts.sum())
-    return shares

@@ -10,7 +10,7 @@ from onnx import helper
 
 from trainer.heads import Graph
 from trainer.learners.base import Examples, Features, Logits, Weights
-from trainer.learners.counted import Counted, Places
+from trainer.learners.counted import Counted, Places, without_one
 from trainer.learners.slda import StreamingLda
 
 Matrix = NDArray[np.float64]
@@ -105,8 +105,7 @@ class FourierLda(Counted):
             self._slda.forget(self._cosines(features), [self._classes[place] for place in places])
             return True
         for row, place in zip(features, places, strict=True):
-            same = (self._labels == place) & (self._features == row).all(axis=1)
-            kept = np.arange(len(same)) != np.argmax(same) if same.any() else ~same
+            kept = without_one(self._features, self._labels, row, place)
             self._features, self._labels = self._features[kept], self._labels[kept]
             self._weights = self._weights[kept]
         self._begin()

@@ -11,6 +11,7 @@ from onnx import helper
 from trainer.heads import Graph, linear
 from trainer.learners.base import Examples, Features, Logits, Weights
 from trainer.learners.counted import Counted, Places
+from trainer.learners.symmetric import packed, unpacked
 
 Matrix = NDArray[np.float64]
 
@@ -126,7 +127,7 @@ class Ridge(Counted):
             self._penalty,
             self._seed,
             len(self._directions),
-            self._gram[np.triu_indices(len(self._gram))].tobytes(),
+            packed(self._gram),
             self._sums.tobytes(),
         )
         return msgspec.msgpack.encode(own)
@@ -138,8 +139,7 @@ class Ridge(Counted):
         if stored.dimensions:
             self._widen(stored.dimensions)
             self._sums = np.frombuffer(stored.sums).reshape(self._sums.shape).copy()
-            self._gram[np.triu_indices(len(self._gram))] = np.frombuffer(stored.gram)
-            self._gram += np.triu(self._gram, 1).T
+            self._gram = unpacked(stored.gram, len(self._gram))
 
     def _blank(self) -> Self:
         return type(self)(self._projection, self._penalty, self._seed)

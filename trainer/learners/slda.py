@@ -16,6 +16,7 @@ from trainer.learners.base import (
     Weights,
     refuse_no_numbers,
 )
+from trainer.learners.symmetric import packed, unpacked
 
 Matrix = NDArray[np.float64]
 
@@ -146,7 +147,7 @@ class StreamingLda:
             counts=self._counts,
             expected=self._expected,
             means=self._means.tobytes(),
-            scatter=self._scatter[np.triu_indices(dimensions)].tobytes(),
+            scatter=packed(self._scatter),
         )
         return {self.name: msgspec.msgpack.encode(state)}
 
@@ -165,9 +166,7 @@ class StreamingLda:
         learner._expected = list(stored.expected)
         shape = (len(stored.classes), stored.dimensions)
         learner._means = np.frombuffer(stored.means).reshape(shape).copy()
-        upper = np.zeros((stored.dimensions, stored.dimensions))
-        upper[np.triu_indices(stored.dimensions)] = np.frombuffer(stored.scatter)
-        learner._scatter = upper + np.triu(upper, 1).T
+        learner._scatter = unpacked(stored.scatter, stored.dimensions)
         learner._changed = False
         return learner
 
