@@ -125,7 +125,9 @@ def open_parts(
     ledger, clock = Ledger(), LabelClock()
     labels = Labels(options.labelled, options.seed)
     with Sender(stage.kafka, stage.prefix) as sender, Activities() as activities:
-        traffic = Traffic(messages, sender, ledger, clock, labels)
+        traffic = Traffic(
+            messages, sender, ledger, clock, labels, lambda: labels_taken(stage.database).all
+        )
         with Fleet(stage, labels.people_share) as fleet:
             yield Parts(
                 stage,

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Literal
@@ -20,21 +20,30 @@ from schemas.topics import Topic
 TRAFFIC_SECONDS = 70
 SLOWEST_PER_SECOND = 30
 MAX_UNANSWERED = 160
+PORTIONS = 8
+"""In so many at least the trainer learns the labels, so that several releases come of them."""
 
 
 @dataclass
 class Traffic:
-    """Sends the messages of a demo as fast as the workers keep up, and labels."""
+    """
+    Sends the messages of a demo as fast as the workers and the trainer keep up, and labels.
+
+    Attributes:
+        labels_taken: Says how many labels the trainer has learned or holds back.
+    """
 
     messages: Sequence[Message]
     sender: Sender
     ledger: Ledger
     clock: LabelClock
     labels: Labels
+    labels_taken: Callable[[], int]
     sent: int = 0
     tombstones: int = 0
     done: bool = False
     truth: dict[str, Listing] = field(default_factory=dict)
+    _taken: int = 0
 
     @property
     def unanswered(self) -> int:
@@ -42,10 +51,10 @@ class Traffic:
         return max(0, self.sent - self.tombstones - self.ledger.outcomes)
 
     def send_all(self, stopping: threading.Event) -> None:
-        """Send all messages, in order; the workers set the pace when they are the slower ones."""
+        """Send all messages, in order; who is slower sets the pace, be it workers or trainer."""
         pace = Pace(max(SLOWEST_PER_SECOND, len(self.messages) / TRAFFIC_SECONDS))
         for number, message in enumerate(self.messages):
-            while self.unanswered >= MAX_UNANSWERED and not stopping.wait(0.05):
+            while self._too_far_ahead() and not stopping.wait(0.05):
                 pass
             if stopping.is_set():
                 return
@@ -64,6 +73,15 @@ class Traffic:
         ]
         for request, propensity in self.labels.review(requests, self.ledger.outcomes):
             self._send_label(request.event.event_id, "person", propensity)
+
+    def _too_far_ahead(self) -> bool:
+        if self.unanswered >= MAX_UNANSWERED:
+            return True
+        portion = len(self.messages) * self.labels.share / PORTIONS
+        # First the cheap question, since the other one reads the trainer's database.
+        if self.labels.sent - self._taken > portion:
+            self._taken = self.labels_taken()
+        return self.labels.sent - self._taken > portion
 
     def _send(self, number: int, message: Message) -> None:
         if message.event_id and message.listing and message.listing.label:
