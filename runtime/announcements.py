@@ -10,7 +10,7 @@ from kafka.errors import KafkaError
 
 from runtime.denials import require_visible
 from runtime.fencing import Fence
-from runtime.kafka import close_producer, kafka_arguments, probe
+from runtime.kafka import FETCH_WAIT_MS, close_producer, kafka_arguments, probe
 from runtime.records import Record, polled
 from runtime.settings import KafkaSettings
 from runtime.stopping import Stopped
@@ -61,7 +61,7 @@ class Announcements:
                 enable_auto_commit=False,
                 auto_offset_reset="earliest",
                 allow_auto_create_topics=False,
-                fetch_max_wait_ms=100,
+                fetch_max_wait_ms=FETCH_WAIT_MS,
             )
         except KafkaError as error:
             raise TryAgain(

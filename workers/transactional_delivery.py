@@ -34,6 +34,7 @@ from runtime.denials import denied_code
 from runtime.health import Health
 from runtime.kafka import (
     DELIVERY_SECONDS,
+    FETCH_WAIT_MS,
     MAX_REQUEST_BYTES,
     TRANSACTION_SECONDS,
     close_producer,
@@ -246,7 +247,7 @@ class _Session:
                 max_poll_interval_ms=int(settings.poll_interval_seconds * 1000),
                 session_timeout_ms=int(settings.session_timeout_seconds * 1000),
                 heartbeat_interval_ms=int(settings.session_timeout_seconds * 250),
-                fetch_max_wait_ms=50,
+                fetch_max_wait_ms=FETCH_WAIT_MS,
                 metrics_enabled=False,
             )
         except BaseException:

@@ -24,6 +24,7 @@ WARM_SECONDS, ANSWERING_SECONDS = 6, 20
 _FEWEST = 32
 _FIRST, _LAST = 0.25, 0.85
 _APART_SECONDS = 0.05  # no window is answered sooner
+_BACKGROUND_SECONDS = 5
 _SETTLE_SECONDS = 10  # a group that has met once more by then stays as it is
 
 
@@ -37,6 +38,7 @@ class Pace(msgspec.Struct, frozen=True):
         other_seconds: Processor time of brokers and system for a result.
         here_seconds: The same of the process that sends and reads.
         together: Results that were written at once, on average: a window, where there is one process.
+        turn_seconds: How long the whole turn took, for a result.
     """
 
     rate: float
@@ -44,6 +46,7 @@ class Pace(msgspec.Struct, frozen=True):
     other_seconds: float = 0.0
     here_seconds: float = 0.0
     together: float = 0.0
+    turn_seconds: float = 0.0
 
 
 class Alone:
@@ -130,23 +133,35 @@ class Answering:
         return pace
 
     def _answered(self, count: int) -> Pace:
-        before = self._seconds()
+        began, before = time.monotonic(), self._seconds()
         listings = self._stage.send(list(islice(self._texts, count)))
         written = results_written(self._reader, listings, self._processes)
         own, here, every = ((self._seconds() - before) / count).tolist()
+        turn = (time.monotonic() - began) / count
         first, last = int(_FIRST * count), int(_LAST * count)
         # By a line through all of them: windows are written at once.
         rate = float(np.polyfit(written[first:last], range(first, last), 1)[0])
         windows = 1 + sum(later - sooner > _APART_SECONDS for sooner, later in pairwise(written))
-        return Pace(rate, own, every - own - here, here, count / windows)
+        return Pace(rate, own, every - own - here, here, count / windows, turn)
 
     def _seconds(self) -> NDArray[np.float64]:
         """Processor time of the workers, of this process, and of everything on this machine."""
         times = [psutil.Process(each.pid).cpu_times() for each in self._processes]
         own = sum(each.user + each.system for each in times)
-        every = psutil.cpu_times()
-        taken = every.user + every.nice + every.system + every.irq + every.softirq
-        return np.array([own, time.process_time(), taken])
+        return np.array([own, time.process_time(), _taken_seconds()])
+
+
+def background_cores() -> float:
+    """How many cores all that runs here takes while nobody answers."""
+    began, before = time.monotonic(), _taken_seconds()
+    time.sleep(_BACKGROUND_SECONDS)
+    return (_taken_seconds() - before) / (time.monotonic() - began)
+
+
+def _taken_seconds() -> float:
+    """Processor time of everything on this machine."""
+    every = psutil.cpu_times()
+    return float(every.user + every.nice + every.system + every.irq + every.softirq)
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from bench.transfer.models import (
     save_classifier,
     trained,
 )
-from bench.transfer.report import ALONE, DISTILLED, TEACHER, Measured
+from bench.transfer.report import ALONE, DISTILLED, TEACHER, TO_THE_END, Measured
 from trainer.encoders import PooledEncoder
 from trainer.evaluation import (
     Answers,
@@ -28,6 +28,7 @@ from trainer.evaluation import (
     mean,
     share_by,
 )
+from trainer.finetuning.loop import Model
 from trainer.sources import MINILM, load_source
 from trainer.transfer.distillation import Transfer
 from trainer.transfer.lessons import Lessons
@@ -39,9 +40,24 @@ ROUNDS = 9
 Say = Callable[[str], None]
 
 
+class ToTheEnd(Transfer):
+    """A run that neither stops early nor goes back: it ends with the weights of its last evaluation."""
+
+    @property
+    def overfits(self) -> bool:
+        """Never: it goes on."""
+        return False
+
+    def best_model(self) -> Model:
+        """The last one."""
+        model = self._mean.module
+        assert isinstance(model, Model), "this is a bug: it is a copy of ours"
+        return model.eval()
+
+
 def train(lessons: Lessons, pace: Pace, say: Say) -> tuple[dict[str, Trained], list[Tokens]]:
     """
-    Train the teacher, then a student with it and one without.
+    Train the teacher, then a student with it and two without.
 
     Returns:
         The models by name, and the tokens of the test, which all of them read.
@@ -61,11 +77,12 @@ def train(lessons: Lessons, pace: Pace, say: Say) -> tuple[dict[str, Trained], l
         say(f"the teacher reads {len(lessons.taught):,} titles")
         texts = [row.text for row in lessons.taught]
         taught = teacher.teach(texts, lessons.classes, "first", MAX_LENGTH)
-        students = [teacher.student().encoder for _ in range(2)]
+        students = [teacher.student().encoder for _ in range(3)]
     with_answers = lessons.tokenised(tokenizer, taught.logits)
     for name, training in (
         (DISTILLED, Transfer(students[0], with_answers, Shares(), pace, taught.states)),
         (ALONE, Transfer(students[1], listings, LABELS_ALONE, pace)),
+        (TO_THE_END, ToTheEnd(students[2], listings, LABELS_ALONE, pace)),
     ):
         models[name] = trained(training, tokenizer, lessons, _told(name, say))
     return models, tokenizer.encode([row.text for row in lessons.held_out])
@@ -73,13 +90,13 @@ def train(lessons: Lessons, pace: Pace, say: Say) -> tuple[dict[str, Trained], l
 
 def judge(
     models: Mapping[str, Trained], tokens: Sequence[Tokens], lessons: Lessons
-) -> tuple[list[Measured], dict[str, tuple[float, float, float]]]:
+) -> tuple[list[Measured], dict[str, dict[str, tuple[float, float, float]]]]:
     """
     Measure the models on the test.
 
     Returns:
-        What was found of each, and by figure what the teacher adds to labels: the difference and its
-        interval, on paired resamples.
+        What was found of each, and by the student without a teacher and by figure what the teacher
+        adds to it: the difference and its interval, on paired resamples.
     """
     truth = Truth.of([row.label for row in lessons.held_out])
     resamples = Bootstrap(truth)
@@ -108,7 +125,11 @@ def judge(
         )
         for (name, each), speed in zip(models.items(), speeds, strict=True)
     ]
-    return found, _gained(said[DISTILLED], said[ALONE], said[TEACHER], truth, resamples)
+    gained = {
+        name: _gained(said[DISTILLED], said[name], said[TEACHER], truth, resamples)
+        for name in (ALONE, TO_THE_END)
+    }
+    return found, gained
 
 
 def _gained(

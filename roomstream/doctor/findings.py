@@ -5,11 +5,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from runtime.permissions import Access, operator_access, trainer_access, worker_access
+from runtime.permissions import (
+    Access,
+    operator_access,
+    reviewer_access,
+    trainer_access,
+    worker_access,
+)
 from runtime.settings import KafkaSettings, SharedSettings
 
 State = Literal["ok", "warning", "failed", "not checked"]
-Role = Literal["worker", "trainer", "operator"]
+Role = Literal["worker", "trainer", "operator", "reviewer"]
 
 
 @dataclass(frozen=True)
@@ -56,6 +62,7 @@ class Deployment:
             "worker": worker_access(self.group),
             "trainer": trainer_access(prefix),
             "operator": operator_access(self.group),
+            "reviewer": reviewer_access(),
         }
         return {self.role: every[self.role]} if self.role else every
 

@@ -12,7 +12,8 @@ from artefacts.tokenisation import Tokenizer
 from bench.transfer.command import arguments
 from bench.transfer.data import lessons
 from bench.transfer.models import answers, save_classifier, trained
-from bench.transfer.report import ALONE, DISTILLED, TEACHER, Measured, page
+from bench.transfer.report import ALONE, DISTILLED, TEACHER, TO_THE_END, Measured, page
+from bench.transfer.running import ToTheEnd
 from tests.trainer.distilberts import tokenizer
 from tests.trainer.finetuning.jobs import tiny_encoder
 from tests.trainer.transfer.problem import LABELS, rows
@@ -75,6 +76,29 @@ def test_a_trained_model_teaches_as_it_answers(tmp_path: Path) -> None:
     np.testing.assert_allclose(torch.softmax(torch.tensor(logits), 1).numpy(), ours, atol=0.02)
 
 
+def test_the_control_learns_to_its_last_step_and_keeps_that() -> None:
+    """Where the others stop and go back to their best weights, it does neither."""
+    cut = Tokenizer(tokenizer().to_str().encode(), 16)
+    taught = Lessons.of(rows(100), LABELS, 0.1).tokenised(cut)
+    overfitting = Pace(epochs=40, rate=3e-2, patience=1)
+    common, control = (
+        kind(tiny_encoder(), taught, LABELS_ALONE, overfitting) for kind in (Transfer, ToTheEnd)
+    )
+    for training in (common, control):
+        while not training.stopped:
+            training.advance()
+
+    assert common.stopped == "overfitting"
+    assert control.stopped == "all steps"
+    assert control.step == control.steps > common.step
+    last = control.curve[-1].validation
+    model = control.best_model()
+    kept = torch.nn.utils.parameters_to_vector(model.parameters()).clone()
+    best = Transfer.best_model(control)
+    assert last > min(each.validation for each in control.curve)
+    assert not torch.equal(kept, torch.nn.utils.parameters_to_vector(best.parameters()))
+
+
 def test_the_page_has_every_model_and_how_much_faster_it_is() -> None:
     """Ratios, intervals and what the teacher adds."""
     found = [
@@ -97,14 +121,19 @@ def test_the_page_has_every_model_and_how_much_faster_it_is() -> None:
             stopped="all steps",
             curve=[Losses(10, 1.0, 1.1)],
         )
-        for name, layers in ((TEACHER, 6), (DISTILLED, 3), (ALONE, 3))
+        for name, layers in ((TEACHER, 6), (DISTILLED, 3), (ALONE, 3), (TO_THE_END, 3))
     ]
     names = ("processor", "cores", "load", "torch", "transformers", "onnxruntime", "minutes", "at")
     about = dict.fromkeys(names, "x") | {"taught": 10, "tested": 5, "cities": "nyc"}
-    text = page(found, {"accuracy": (0.01, -0.005, 0.02)}, about, {TEACHER: "transfer/t.svg"})
+    gained = {
+        ALONE: {"accuracy": (0.01, -0.005, 0.02)},
+        TO_THE_END: {"accuracy": (0.0, -0.01, 0.01)},
+    }
+    text = page(found, gained, about, {TEACHER: "transfer/t.svg"})
 
     assert "2.00 times as fast as its teacher, and has 50% of its size" in text
-    assert "accuracy +1.0 points (-0.5 to +2.0)" in text
+    assert f"| {ALONE} | +1.0 (-0.5 to +2.0) |" in text
+    assert f"| {TO_THE_END} | +0.0 (-1.0 to +1.0) |" in text
     assert "| student, distilled | 3 | 80.0 (75.0 to 85.0) | 60.0 (50.0 to 70.0) | 90.0 |" in text
     assert "![Losses of the teacher](transfer/t.svg)" in text
     assert "roomstream distil --teacher" in text

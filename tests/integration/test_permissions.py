@@ -179,6 +179,18 @@ def test_an_operator_works_with_their_acls(secured: SecuredDeployment, tmp_path:
     require_access(secured.kafka("operator"), PREFIX, audit_access(GROUP))
 
 
+def test_the_doctor_finds_a_reviewer_well(secured: SecuredDeployment) -> None:
+    """They see the queue, and the doctor finds nothing wrong, with neither store nor releases."""
+    environment = secured.environment("reviewer")
+    for command in (("review", "--json"), ("doctor", "--role", "reviewer", "--json")):
+        done = CliRunner().invoke(app, command, env=environment)
+        assert done.exit_code == 0, (command, done.output, done.exception)
+    found = {finding["area"]: finding for finding in json.loads(done.stdout)}
+
+    assert found["security"]["says"].endswith("may do what these do: reviewer.")
+    assert not {"store", "release", "disk"} & set(found)
+
+
 def test_an_operators_audit_sees_all(secured: SecuredDeployment) -> None:
     """The same figures as an administrator's: what a user may not read is not taken for missing."""
     place = TopicPartition(f"{PREFIX}listings", 0)

@@ -21,8 +21,8 @@ ENCODER_RATE, HEAD_RATE = 1e-4, 1e-3
 WARM_UP_STEPS = 60
 CLIP = 1.0
 EVALUATIONS = 10
-MEAN_EVERY_STEPS = 3
-"""The running mean takes every third step in: to go through all weights costs a twelfth of a step."""
+MEAN_EVERY_STEPS = 6
+"""The running mean takes every sixth step in: to go through all weights costs a twelfth of a step."""
 
 _POOL_BATCHES = 8
 
@@ -90,7 +90,7 @@ class Loop:
         self._rows = np.flatnonzero((listings.labels >= 0) & ~listings.validation)
         self._validation = np.flatnonzero((listings.labels >= 0) & listings.validation)
         horizon = max(1.0, steps / EVALUATIONS)
-        self._mean_every = max(1, min(MEAN_EVERY_STEPS, steps // (10 * EVALUATIONS)))
+        self._mean_every = max(1, min(MEAN_EVERY_STEPS, steps // (5 * EVALUATIONS)))
         self._mean = AveragedModel(
             self._model,
             multi_avg_fn=get_ema_multi_avg_fn((1 - 1 / horizon) ** self._mean_every),  # type: ignore[no-untyped-call]
