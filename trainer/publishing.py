@@ -32,7 +32,7 @@ from trainer.settings import TrainerSettings
 
 _log = structlog.get_logger(__name__)
 
-_OPINION = "last opinion judged"
+_OPINION, _LEARNER = "last opinion judged", "last learner judged"
 _BACK_OFF = BackOff(first_seconds=1.0, most_seconds=30.0)
 
 Channel = Literal["live", "canary", "shadow"]
@@ -92,6 +92,7 @@ class Publishing:
         self._store = Store(shared.store)
         self._judged_seq = database.candidates.last_seq_announced()
         self._judged_opinion = int(database.fact(_OPINION) or 0)
+        self._judged_learner = (database.fact(_LEARNER) or b"").decode()
         self._judged_deletions = 0
         self._not_before = 0.0
         self._failures = 0
@@ -125,12 +126,13 @@ class Publishing:
         _log.warning("release postponed: learning on", why=str(error), in_seconds=round(wait, 1))
 
     def due(self, live: LiveRelease) -> bool:
-        """Whether it is time, nobody pinned the live one, and something was learned or taken back."""
+        """Whether it is time, the live one is not pinned, and what was learned or the learner changed."""
         return (
             not live.announcement.pinned
             and time.monotonic() >= self._not_before
             and (
                 self._database.last_learned() > self._judged_seq
+                or (self._judged_seq > 0 and self._judged_learner != self._settings.learner)
                 or self._database.opinions.last_learned() > self._judged_opinion
                 or self._database.taught.waiting(live.encoding) > self._judged_deletions
             )
@@ -182,10 +184,11 @@ class Publishing:
         else:
             self._refuse(manifest, last_seq)
         self._judged_seq = last_seq
-        if last_opinion > self._judged_opinion:
-            self._judged_opinion = last_opinion
+        if (last_opinion, learner.name) != (self._judged_opinion, self._judged_learner):
+            self._judged_opinion, self._judged_learner = last_opinion, learner.name
             with self._database.transaction():
                 self._database.remember(_OPINION, str(last_opinion).encode())
+                self._database.remember(_LEARNER, learner.name.encode())
         self._judged_deletions = self._database.taught.waiting(live.encoding)
         self._not_before = time.monotonic() + self._settings.release_interval_seconds
         self._failures, self.fault = 0, ""

@@ -69,10 +69,9 @@ def test_all_learners_are_compared_on_a_file(
     assert {each["learner"] for each in found} == set(LEARNER_NAMES)
     accuracies = [each["accuracy"] for each in found]
     assert accuracies == sorted(accuracies, reverse=True)
-    assert (
-        min(accuracies) > 1 / 3
-    )  # of four classes, though all are predicted before they are learned
-    assert max(accuracies) > 0.8
+    assert max(accuracies) <= 1 - 64 / len(ROWS)  # of the first mini-batch nobody knows a class
+    assert min(each["curve"][-1][1] for each in found) > 0.5
+    assert max(each["curve"][-1][1] for each in found) > 0.95
     for each in found:
         assert each["labels"] == len(ROWS)
         assert set(each["recall"]) == {row.label for row in ROWS}
@@ -129,7 +128,7 @@ def test_spanish_and_english_titles_are_compared_without_a_release(
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (("--learner", "perceptron"), "There is no learner perceptron. Known are: slda,"),
+        (("--learner", "perceptron"), "There is no learner perceptron. Known are: mixture,"),
         ((), "There is no trainer's database"),
         (("few.csv",), "2 labels of 1 classes: a. Learners can be compared on 20 labels"),
         (("--release", "gone", "many.csv"), "gone"),

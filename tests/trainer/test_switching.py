@@ -9,6 +9,7 @@ from tests.processes import eventually
 from tests.trainer.bench import Bench
 from tests.trainer.labels import labelled, learned_numbers
 from tests.trainer.process import Deployment
+from tests.workers.brokers import ON_EMBEDDED
 from trainer.database_reading import refused_candidates
 from trainer.learners.base import Examples
 
@@ -43,10 +44,11 @@ def test_another_learner_is_fitted_to_the_replay_buffer(tmp_path: Path, name: st
     bench.close()
 
 
+@ON_EMBEDDED
 def test_another_learner_goes_through_the_gates(deployment: Deployment) -> None:
     """One that is as good becomes the next release; one that is worse is refused, and nothing changes."""
     deployment.ready(**QUICK, learner="slda")
-    held, taught = learned_numbers(60, held_out=True), learned_numbers(160)
+    held, taught = learned_numbers(150, held_out=True), learned_numbers(160)
     deployment.send(*(labelled(number) for number in (*held, *taught)))
     eventually(lambda: deployment.learned() == 160, "a release of the first learner")
     first = deployment.live_manifest()
@@ -55,9 +57,9 @@ def test_another_learner_goes_through_the_gates(deployment: Deployment) -> None:
     eventually(lambda: deployment.live_manifest().learner == "ridge", "a release of the second one")
     second = deployment.live_manifest()
     deployment.stop()
-    deployment.ready(**QUICK, learner="hoeffding")
-    eventually(lambda: bool(refused(deployment, "hoeffding")), "the third one is refused")
-    last = refused(deployment, "hoeffding")[-1]
+    deployment.ready(**QUICK, learner="id4")
+    eventually(lambda: bool(refused(deployment, "id4")), "the third one is refused")
+    last = refused(deployment, "id4")[-1]
 
     assert first.learner == "slda"
     assert sum(second.lineage.labels_by_class.values()) == 160
