@@ -50,9 +50,14 @@ def test_a_killed_holder_leaves_its_word(tmp_path: Path) -> None:
 
 def test_a_word_that_finds_no_space_is_not_kept(tmp_path: Path) -> None:
     """A full disk is no reason to end."""
-    with tiny_disk(tmp_path / "disk", "64k") as disk, closing(DatabaseLock(disk / "x")) as lock:
-        (disk / "ballast").write_bytes(b"x" * 64 * 1024)
-        lock.note("member")
+    with tiny_disk(tmp_path / "disk", "64k") as disk:
+        with closing(DatabaseLock(disk / "x")) as lock:
+            (disk / "ballast").write_bytes(b"x" * 64 * 1024)
+            lock.note("member")
+        with closing(DatabaseLock(disk / "x")) as lock:
+            noted = lock.noted
+
+    assert noted == ""
 
 
 def test_a_folder_that_cannot_be_made_is_a_wrong_setting(tmp_path: Path) -> None:
