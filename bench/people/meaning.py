@@ -79,7 +79,7 @@ def meaning(results: Sequence[Result]) -> str:
 
 
 def _ahead(results: Sequence[Result]) -> str:
-    """Where a random choice was better, or not."""
+    """Where a random choice was no worse, or not."""
     behind = [
         f"{budget:.0%} in {city}"
         for city in cities(results)
@@ -90,8 +90,8 @@ def _ahead(results: Sequence[Result]) -> str:
     if not behind:
         return "**At every budget the uncertain listings teach more than random ones.**"
     return (
-        f"**Uncertainty is not always the better choice: at {', '.join(behind)} random listings gave "
-        "the higher accuracy.** What a learner that knows little is unsure of is not yet what it needs; "
+        f"**Uncertainty is not always the better choice: at {', '.join(behind)} random listings did no "
+        "worse** (the tables say by how much seeds differ). What a learner that knows little is unsure of is not yet what it needs; "
         "the uncertain ones have more of the rare classes, which macro-F1 shows."
     )
 
