@@ -48,6 +48,7 @@ class IncrementalGas(Prototypes):
         maturity: The age at which an embryo is mature.
 
     Example:
+        >>> from trainer.learners.base import Examples
         >>> learner = IncrementalGas()
         >>> listings = Examples(np.eye(2, dtype=np.float32), [[101, 102], [101, 102]])
         >>> learner.learn(listings, ["Private room", "Shared room"])

@@ -51,6 +51,7 @@ class TopoArt(Prototypes):
         cycles: After so many examples of a module, boxes with less are removed (tau).
 
     Example:
+        >>> from trainer.learners.base import Examples
         >>> learner = TopoArt()
         >>> listings = Examples(np.eye(2, dtype=np.float32), [[101, 102], [101, 102]])
         >>> learner.learn(listings, ["Private room", "Shared room"])
