@@ -41,6 +41,7 @@ class FuzzyArtmap(Prototypes):
         agreement: The vigilance of the map field; above 0.5 no category ever accepts a second class.
 
     Example:
+        >>> from trainer.learners.base import Examples
         >>> learner = FuzzyArtmap()
         >>> listings = Examples(np.eye(2, dtype=np.float32), [[101, 102], [101, 102]])
         >>> learner.learn(listings, ["Private room", "Shared room"])

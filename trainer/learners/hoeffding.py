@@ -39,8 +39,9 @@ class HoeffdingTree(Counted):
     River's objects could only be pickled, and unpickling runs whatever it is given; the state here is
     plain numbers, of which the same tree is put together.
 
-    Measured as by `Flagged`: New York .720, Madrid .840, about 50 µs a label; iris .98, wine .83,
-    digits .56. Fewer numbers are better for titles (New York, 384: .718; none: .761), but digits have 64.
+    Measured as by `Flagged`: New York .698, Madrid .859, about 130 µs a label; iris .98, wine .83,
+    digits .56. Class after class .77 of separable listings are known, .98 as drawn: what a leaf saw
+    before it split is gone.
 
     Args:
         tokens: The bound of the vocabulary.

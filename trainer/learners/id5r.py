@@ -52,8 +52,8 @@ class Id5r(Flagged):
     Where flags tell the same (G to 6 decimals), the one that came first is taken. Weights are rounded to
     1024ths, so that counts are exact after any number of additions and subtractions.
 
-    Measured (see `Flagged`): New York .775, Madrid .863; iris .84, wine .94, digits .82. A label costs
-    about 1 ms, most of it while the tree is small and changes; 0.1 ms where classes are plain.
+    Measured (see `Flagged`): New York .751, Madrid .884; iris .84, wine .94, digits .82. Separable
+    listings class after class: .90, .96 as drawn. A label costs about 0.4 ms.
 
     Args:
         tokens: The bound of the vocabulary.

@@ -74,8 +74,10 @@ class Rules(Flagged):
     the rule does: the entropy is theirs. And a rule that counts anew still says what was counted of those
     that it covers before.
 
-    Measured (see `Flagged`): New York .720, Madrid .801, about 60 µs a label; iris .91, wine .91,
-    digits .56.
+    Measured (see `Flagged`): New York .734, Madrid .752, about 100 µs a label; iris .91, wine .91,
+    digits .56. Class after class .47 of separable listings are known, .95 as drawn; of a class of 2%,
+    .62. That is of the published algorithm, which keeps no example: what a rule lets go as it gets
+    longer falls to later rules, that have never counted it.
 
     Args:
         tokens: The bound of the vocabulary.

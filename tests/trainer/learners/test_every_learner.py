@@ -62,7 +62,7 @@ PROMISES = {
     "rules": Promise(0.94, rare=0.5, late=0.7, order=0.4, iris=0.8, digits=0.5, wine=0.8),
     "id4": Promise(0.94, rare=0.5, late=0.55, order=0.6, iris=0.8, digits=0.55, wine=0.88),
     "id5r": Promise(0.94, rare=0.7, late=0.85, order=0.85, iris=0.8, digits=0.78, wine=0.88),
-    "gaenari": Promise(0.94, rare=0.75, late=0.8, order=0.25, iris=0.8, digits=0.7, wine=0.88),
+    "gaenari": Promise(0.94, rare=0.75, late=0.8, order=0.85, iris=0.8, digits=0.7, wine=0.88),
     "hoeffding": Promise(0.94, rare=0.9, late=0.9, order=0.7, iris=0.9, digits=0.5, wine=0.78),
     "artmap": Promise(iris=0.82, digits=0.88, wine=0.84),
     "topoart": Promise(iris=0.75, digits=0.9, wine=0.82),

@@ -5,15 +5,13 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import connected_components
 from sklearn.datasets import load_digits, load_iris, load_wine
 
 from artefacts.graphs import Head, padded
+from tests.trainer.learners.shapes import RINGS
 from trainer.learners.artmap import FuzzyArtmap
 from trainer.learners.base import Examples, Features
 from trainer.learners.igng import IncrementalGas
-from trainer.learners.net import Topology
 from trainer.learners.prototypes import Prototypes
 from trainer.learners.topoart import TopoArt
 
@@ -21,9 +19,6 @@ Loader = Callable[..., tuple[NDArray[np.float64], NDArray[np.int64]]]
 
 Kind = type[FuzzyArtmap] | type[TopoArt] | type[IncrementalGas]
 KINDS: tuple[Kind, ...] = (FuzzyArtmap, TopoArt, IncrementalGas)
-GAP = 0.5
-"""Half the gap between the two circles, and between them and the line."""
-
 every = pytest.mark.parametrize("kind", KINDS)
 
 
@@ -42,61 +37,6 @@ def taught(
 
 def answers(learner: Prototypes, features: Features) -> list[str]:
     return [learner.classes[place] for place in learner.logits(seen(features)).argmax(axis=1)]
-
-
-def circles_and_line(seed: int, count: int) -> tuple[Features, NDArray[np.int64]]:
-    """Two circles of radius 1 and 2 around the same point, and a line beside them."""
-    chance = np.random.default_rng(seed)
-    part = chance.integers(0, 3, count)
-    angle = chance.uniform(0, 2 * np.pi, count)
-    round_ = np.column_stack([np.cos(angle), np.sin(angle)]) * (1 + part)[:, None]
-    straight = np.column_stack([np.full(count, 3.0), angle - np.pi])
-    rows = np.where((part == 2)[:, None], straight, round_) + chance.normal(0, 0.04, (count, 2))
-    return rows.astype(np.float32), part
-
-
-def off_shape(rows: Features) -> NDArray[np.float64]:
-    """How far rows are from the nearest of the circles and the line."""
-    radius = np.linalg.norm(rows, axis=1)
-    least: NDArray[np.float64] = np.minimum.reduce(
-        [np.abs(radius - 1), np.abs(radius - 2), np.abs(rows[:, 0] - 3)]
-    )
-    return least
-
-
-def part_of(rows: Features) -> NDArray[np.int64]:
-    radius = np.linalg.norm(rows, axis=1)
-    apart = np.stack([np.abs(radius - 1), np.abs(radius - 2), np.abs(rows[:, 0] - 3)])
-    nearest: NDArray[np.int64] = apart.argmin(axis=0)
-    return nearest
-
-
-def components(topology: Topology) -> int:
-    size = len(topology.nodes)
-    edges = coo_matrix((np.ones(len(topology.edges)), topology.edges.T), shape=(size, size))
-    return int(connected_components(edges, directed=False)[0])
-
-
-@pytest.mark.parametrize(
-    "learner",
-    [
-        IncrementalGas(reach=0.15, nodes=200),
-        TopoArt(vigilance=0.9, samples=3, nodes=200),
-    ],
-    ids=lambda learner: learner.name,
-)
-def test_the_topology_of_a_shape_is_recovered(learner: IncrementalGas | TopoArt) -> None:
-    """Two circles and a line are three components; no node is off them, and no edge leaves its part."""
-    rows, parts = circles_and_line(1, 4_000)
-    taught(learner, rows, [str(part) for part in parts])
-    topology = learner.topology()
-    own = part_of(topology.nodes)
-    nearest = np.linalg.norm(rows[:, None] - topology.nodes, axis=2).min(axis=1)
-
-    assert components(topology) == 3
-    assert (own[topology.edges[:, 0]] == own[topology.edges[:, 1]]).all()
-    assert off_shape(topology.nodes).max() < 0.2
-    assert nearest.max() < GAP
 
 
 def random_blobs(seed: int, count: int, width: int = 24) -> tuple[Features, list[str]]:
@@ -244,7 +184,7 @@ def test_a_category_without_dissent_keeps_one_class() -> None:
 
 def test_topoart_drops_what_it_saw_too_seldom() -> None:
     """A single listing far from all others is a node until the next pruning, and not after it."""
-    rows, parts = circles_and_line(11, 600)
+    rows, parts = RINGS.drawn(11, 600)
     rows[250] = [8.0, 8.0]
     labels = [str(part) for part in parts]
     learner = TopoArt(vigilance=0.9, samples=3, cycles=200)
