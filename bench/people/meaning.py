@@ -91,9 +91,9 @@ def _ahead(results: Sequence[Result]) -> str:
         return "**At every budget the uncertain listings teach more than random ones.**"
     return (
         f"**Uncertainty is not always the better choice: at {', '.join(behind)} random listings "
-        "did no worse** (the tables say how much seeds differ). What a learner that knows little is unsure "
-        "of is not yet what it needs; the uncertain ones have more of the rare classes, which macro-F1 "
-        "shows."
+        "did no worse** (the tables say how much seeds differ). What a learner that knows little is "
+        "unsure of is not yet what it needs; the uncertain ones have more of the rare classes, which "
+        "macro-F1 shows."
     )
 
 
