@@ -70,7 +70,7 @@ class FaustDelivery:
         metrics: Where windows are counted.
         health: Its condition `partitions` is met once some are assigned and brokers are in reach.
         watchdog: Ends the process if the start or a window hangs.
-        live: Names the release that answers now.
+        live: Names the release that answers now; raises where releases can no longer be followed.
     """
 
     kafka: KafkaSettings
@@ -133,6 +133,7 @@ class FaustDelivery:
     async def _until_stopped(self, stop: threading.Event) -> None:
         while not stop.is_set():
             self._brokers.check()
+            self.live()  # also while no listing comes: it may fail
             await asyncio.wait([self._failed], timeout=_TICK_SECONDS)
             if self._failed.done():
                 self._failed.result()

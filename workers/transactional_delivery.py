@@ -93,7 +93,7 @@ class TransactionalDelivery:
         health: Its condition `partitions` is met once some are assigned and brokers are in reach.
         watchdog: Ends the process if a client hangs: a transaction waits without a limit when its
             coordinator dies.
-        live: Names the release that answers now.
+        live: Names the release that answers now; raises where releases can no longer be followed.
     """
 
     kafka: KafkaSettings
@@ -150,6 +150,7 @@ class TransactionalDelivery:
                 session.learn_partitions()
             while not stop.is_set():
                 self._brokers.check()
+                self.live()  # also while no listing comes: it may fail
                 with self.watchdog:
                     self._step(session)
                     self._observe(session)

@@ -195,7 +195,21 @@ def _gained(
         f"The student is {teacher.microseconds / student.microseconds:.2f} times as fast as its teacher, "
         f"and has {student.size_bytes / teacher.size_bytes:.0%} of its size (most of it are embeddings). "
         "What the teacher adds, in points with the 95% interval:\n\n"
-        f"{table(('distilled minus', *figures), rows)}\n"
+        f"{table(('distilled minus', *figures), rows)}\n{_verdict(gained)}\n"
+    )
+
+
+def _verdict(gained: Mapping[str, Mapping[str, tuple[float, float, float]]]) -> str:
+    """Whether it is the teacher that helps, or the longer training that comes with it."""
+    _, low, _ = gained[TO_THE_END]["accuracy"]
+    if low > 0:
+        return "The teacher adds more than a training of the same length on labels alone."
+    return (
+        "**So the teacher adds nothing here that labels alone do not give when they are learned as "
+        "long**: what lies between the first two students is that the loss of labels rises, and ends the "
+        "training, while answers still become better. Distil where the teacher knows what the labels do "
+        "not say, such as a large one that has learned other listings, and compare with `roomstream "
+        "finetune FILE`."
     )
 
 

@@ -48,6 +48,11 @@ class ToTheEnd(Transfer):
         """Never: it goes on."""
         return False
 
+    def advance(self) -> None:
+        """Learn a mini-batch: what came last is the best."""
+        super().advance()
+        self.best_step = self.step
+
     def best_model(self) -> Model:
         """The last one."""
         model = self._mean.module

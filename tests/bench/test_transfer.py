@@ -93,7 +93,7 @@ def test_the_control_learns_to_its_last_step_and_keeps_that() -> None:
 
     assert common.stopped == "overfitting"
     assert control.stopped == "all steps"
-    assert control.step == control.steps > common.step
+    assert control.best_step == control.step == control.steps > common.step
     last = control.curve[-1].validation
     model = control.best_model()
     kept = torch.nn.utils.parameters_to_vector(model.parameters()).clone()
@@ -137,6 +137,7 @@ def test_the_page_has_every_model_and_how_much_faster_it_is() -> None:
     assert "2.00 times as fast as its teacher, and has 50% of its size" in text
     assert f"| {ALONE} | +1.0 (-0.5 to +2.0) |" in text
     assert f"| {TO_THE_END} | +0.0 (-1.0 to +1.0) |" in text
+    assert "So the teacher adds nothing here" in text
     assert "| student, distilled | 3 | 80.0 (75.0 to 85.0) | 60.0 (50.0 to 70.0) | 90.0 |" in text
     assert "![Losses of the teacher](transfer/t.svg)" in text
     assert "roomstream distil --teacher" in text
