@@ -62,6 +62,7 @@ class Desk:
         self.learning = Learning(
             self.database, self.settings, "", self.live, lambda _: None, self.metrics
         )
+        self.publishing = self.desk()
 
     def base(self, store: str, scale: float = 0, learner: str = "untrained") -> LiveRelease:
         """A release of some store, loaded."""
