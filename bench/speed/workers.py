@@ -192,9 +192,10 @@ and reader take of these cores, as if they had others. The naive worker is a Fau
 pipeline, in the code that people write (`bench/speed/naive_worker.py`). 20 seconds of listings wait at
 the beginning of a turn; the rate is that between a quarter and 85% of them.
 
-At batch 32 the pipeline loses what it pads (the table of *Serving* says how much) and what Faust and its
-own Python take; with titles of nearly the same length that is all there is to gain. It grows with texts
-whose lengths differ more, such as titles with descriptions.
+At batch 1 the pipeline's own Python is paid for every title: the larger the model, the less of its time
+that is, and the less there is to gain. At batch 32 it loses what it pads (the table of *Serving* says how
+much) and what Faust and its own Python take; with titles of nearly the same length that is all there is
+to gain. It grows with texts whose lengths differ more, such as titles with descriptions.
 """
 
 PART = Part(
