@@ -38,7 +38,6 @@ class Pace(msgspec.Struct, frozen=True):
         other_seconds: Processor time of brokers and system for a result.
         here_seconds: The same of the process that sends and reads.
         together: Results that were written at once, on average: a window, where there is one process.
-        turn_seconds: How long the whole turn took, for a result.
     """
 
     rate: float
@@ -46,7 +45,6 @@ class Pace(msgspec.Struct, frozen=True):
     other_seconds: float = 0.0
     here_seconds: float = 0.0
     together: float = 0.0
-    turn_seconds: float = 0.0
 
 
 class Alone:
@@ -133,16 +131,15 @@ class Answering:
         return pace
 
     def _answered(self, count: int) -> Pace:
-        began, before = time.monotonic(), self._seconds()
+        before = self._seconds()
         listings = self._stage.send(list(islice(self._texts, count)))
         written = results_written(self._reader, listings, self._processes)
         own, here, every = ((self._seconds() - before) / count).tolist()
-        turn = (time.monotonic() - began) / count
         first, last = int(_FIRST * count), int(_LAST * count)
         # By a line through all of them: windows are written at once.
         rate = float(np.polyfit(written[first:last], range(first, last), 1)[0])
         windows = 1 + sum(later - sooner > _APART_SECONDS for sooner, later in pairwise(written))
-        return Pace(rate, own, every - own - here, here, count / windows, turn)
+        return Pace(rate, own, every - own - here, here, count / windows)
 
     def _seconds(self) -> NDArray[np.float64]:
         """Processor time of the workers, of this process, and of everything on this machine."""

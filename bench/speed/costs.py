@@ -24,6 +24,19 @@ _TRANSACTIONS = 40
 _PATIENCE_SECONDS = 60
 
 
+class BrokerCosts(msgspec.Struct, frozen=True):
+    """
+    Processor time of the brokers.
+
+    Attributes:
+        message_seconds: To take a message in, in a transaction, and to give it to a reader.
+        commit_seconds: For a partition that a transaction touches.
+    """
+
+    message_seconds: float
+    commit_seconds: float
+
+
 class GroupCosts(msgspec.Struct, frozen=True):
     """
     How long a group takes to meet.
@@ -53,11 +66,11 @@ def broker_process(servers: str) -> psutil.Process:
     )
 
 
-def commit_seconds(kafka: KafkaSettings) -> float:
+def broker_costs(kafka: KafkaSettings) -> BrokerCosts:
     """
-    Processor time of the brokers for a partition that a transaction touches.
+    Let brokers take and give messages, and nothing else.
 
-    The same messages to one partition and to many, in as many transactions: the rest is alike.
+    The same messages go to one partition and to many, in as many transactions: the rest is alike.
     """
     topic = f"bench-{uuid.uuid4().hex[:8]}"
     with admin_client(kafka) as admin:
@@ -84,7 +97,14 @@ def commit_seconds(kafka: KafkaSettings) -> float:
             before = _processor_seconds(broker)
             _transactions(producer, messages)
             spent.append(_processor_seconds(broker) - before)
-    return max(0.0, spent[1] - spent[0]) / (_TRANSACTIONS * (_PARTITIONS - 1))
+    sent = _TRANSACTIONS * len(one)
+    before = _processor_seconds(broker)
+    _read(kafka, topic, 4 * sent)
+    read = (_processor_seconds(broker) - before) / (4 * sent)
+    return BrokerCosts(
+        spent[0] / sent + read,
+        max(0.0, spent[1] - spent[0]) / (_TRANSACTIONS * (_PARTITIONS - 1)),
+    )
 
 
 def _transactions(producer: WindowProducer, messages: Sequence[Outbound]) -> None:
@@ -93,6 +113,22 @@ def _transactions(producer: WindowProducer, messages: Sequence[Outbound]) -> Non
         producer.send_all(messages)
         producer.flush()
         producer.commit_transaction()
+
+
+def _read(kafka: KafkaSettings, topic: str, count: int) -> None:
+    consumer = KafkaConsumer(
+        topic,
+        **kafka_arguments(kafka),
+        auto_offset_reset="earliest",
+        isolation_level="read_committed",
+        metrics_enabled=False,
+    )
+    with closing(consumer):
+        until = time.monotonic() + _PATIENCE_SECONDS
+        while count > 0:
+            if time.monotonic() > until:
+                raise TryAgain(f"{count} messages did not come within {_PATIENCE_SECONDS} s.")
+            count -= sum(map(len, consumer.poll(timeout_ms=500).values()))
 
 
 def _processor_seconds(process: psutil.Process) -> float:

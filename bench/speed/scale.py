@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from artefacts.graphs import Encoder
 from artefacts.manifest import ENCODER
 from bench.speed.answering import Alone, Pace, answering, background_cores
-from bench.speed.costs import GROUPS, GroupCosts, commit_seconds, group_costs
+from bench.speed.costs import GROUPS, BrokerCosts, GroupCosts, broker_costs, group_costs
 from bench.speed.models import Size
 from bench.speed.parts import Aim, Part, Run, spread, table
 from bench.speed.releases import taught_head
@@ -48,7 +48,7 @@ class Scale(msgspec.Struct, frozen=True):
         paces: By number of workers, round by round.
         background: Cores that brokers, system and workers take that wait for their turn, round by round.
         group: How long a group takes to meet.
-        commit_seconds: Processor time of the brokers for a partition that a transaction touches.
+        brokers: What they take for messages and transactions.
         head_bytes: Of the head of a learner that has learned on.
         encoder_bytes: Of the model.
         load_seconds: To load it.
@@ -59,7 +59,7 @@ class Scale(msgspec.Struct, frozen=True):
     paces: dict[int, list[Pace]]
     background: list[float]
     group: GroupCosts
-    commit_seconds: float
+    brokers: BrokerCosts
     head_bytes: int
     encoder_bytes: int
     load_seconds: float
@@ -128,11 +128,8 @@ class Scale(msgspec.Struct, frozen=True):
         return Costs(
             text_seconds=text,
             window_seconds=max(0.0, idle * median(pace.together for pace in alone)),
-            broker_text_seconds=median(
-                max(0.0, pace.other_seconds - background * pace.turn_seconds)
-                for pace, background in zip(alone, self.background, strict=True)
-            ),
-            broker_commit_seconds=self.commit_seconds,
+            broker_text_seconds=2 * self.brokers.message_seconds,  # the listing, and its result
+            broker_commit_seconds=self.brokers.commit_seconds,
             join_seconds=self.group.join_seconds,
             member_seconds=self.group.member_seconds,
             head_bytes=self.head_bytes,
@@ -188,7 +185,7 @@ def measure(size: Size, run: Run) -> Scale:
     """
     kafka = load(KafkaSettings, bootstrap_servers=run.servers)
     run.tick(f"{size.name}: what brokers take")
-    commit, group = commit_seconds(kafka), group_costs(kafka)
+    brokers, group = broker_costs(kafka), group_costs(kafka)
     with tempfile.TemporaryDirectory(prefix="roomstream-bench-") as folder:
         model = Model.made(size, Path(folder))
         encoder = model.imported.parts[ENCODER]
@@ -219,19 +216,20 @@ def measure(size: Size, run: Run) -> Scale:
         load_seconds = time.perf_counter() - started
         head = taught_head(model, run.texts[:2048])
     return Scale(
-        size.name, alone, paces, background, group, commit, len(head), len(encoder), load_seconds
+        size.name, alone, paces, background, group, brokers, len(head), len(encoder), load_seconds
     )
 
 
 _ABOUT = f"""\
 Workers (exactly-once) on the same two cores as Kafka and the reader: four are more than there are
 cores. The simulation (`bench/speed/simulation.py`) is of discrete events, a window each. One worker here
-gives the processor time of worker and brokers for a listing and the wait for a commit; what all take
-that wait is measured with nobody answering, and not laid on listings; transactions to one and to many
-partitions give what the brokers take for each; groups of {GROUPS[0]} to {GROUPS[-1]} consumers give how
-long a rebalance takes. Its error is that on two and four workers, which it has not seen. The clusters
-have a core a worker, {BROKERS} brokers of {BROKER_CORES} cores and a store of 1 GB/s. They answer
-{_EVENTS:,} events, and catch up with 10 minutes while {_LOAD:.0%} of that rate arrives.
+gives its processor time for a listing and the wait for a commit. What all take that wait is measured with
+nobody answering, and is not there for others. Brokers that take messages in, give them out and do nothing
+else show what that costs them, and transactions to one and to many partitions what each of these does;
+groups of {GROUPS[0]} to {GROUPS[-1]} consumers give how long a rebalance takes. Its error is that on two
+and four workers, which it has not seen. The clusters have a core a worker, {BROKERS} brokers of
+{BROKER_CORES} cores and a store of 1 GB/s. They answer {_EVENTS:,} events, and catch up with 10 minutes
+while {_LOAD:.0%} of that rate arrives.
 """
 
 PART = Part("scale", _ABOUT, lambda run: (measure(size, run) for size in run.sizes), Scale)
