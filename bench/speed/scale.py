@@ -93,10 +93,9 @@ class Scale(msgspec.Struct, frozen=True):
         reached = Ratio.of(self._rates(2), self._rates(1)).median / limit.median
         return (
             f"{table(head, measured)}\n\nONNX Runtime alone, without Kafka: two processes do "
-            f"{spread(limit)} times what one does, since the two cores of this machine share what they "
-            f"compute with. Of that, two workers reach {reached:.2f}. With nobody answering, brokers, "
-            f"system and workers that wait take {median(self.background):.2f} cores.\n\n"
-            f"{self._clusters()}"
+            f"{spread(limit)} times what one does. Of that, two workers reach {reached:.2f}. With nobody "
+            f"answering, brokers, system and workers that wait take {median(self.background):.2f} cores."
+            f"\n\n{self._clusters()}"
         )
 
     def figure(self) -> Figure:
@@ -222,8 +221,12 @@ def measure(size: Size, run: Run) -> Scale:
 
 _ABOUT = f"""\
 Workers (exactly-once) on the same two cores as Kafka and the reader: four are more than there are
-cores. The simulation (`bench/speed/simulation.py`) is of discrete events, a window each. One worker here
-gives its processor time for a listing and the wait for a commit. What all take that wait is measured with
+cores. One has a core to itself, with brokers, sender and reader on the other; two share theirs with them,
+which take about a tenth of both (*Workers*), so that about 1.8 times is what there is to be had here, if
+both cores give as much as one alone does. Brokers on machines of their own move that.
+
+The simulation (`bench/speed/simulation.py`) is of discrete events, a window each. One worker here gives
+its processor time for a listing and the wait for a commit. What all take that wait is measured with
 nobody answering, and is not there for others. Brokers that take messages in, give them out and do nothing
 else show what that costs them, and transactions to one and to many partitions what each of these does;
 groups of {GROUPS[0]} to {GROUPS[-1]} consumers give how long a rebalance takes. Its error is that on two
