@@ -134,10 +134,11 @@ class Gaenari(Flagged):
             kept = self._instances.since(rows, leaf.since)
             tree = self._sprout(kept, leaf.since)
             last = self._instances.since(rows, leaf.looked)
-            alone = self._sprout(last, leaf.looked)
-            explains = self._right(tree, last) >= self._right(alone, last)
-            if leaf.has_changed() and not explains and not self._is_burst(last):
-                kept, tree = last, alone
+            if leaf.has_changed():
+                alone = self._sprout(last, leaf.looked)
+                better = self._right(alone, last) > self._right(tree, last)
+                if better and not self._is_burst(last):
+                    kept, tree = last, alone
             if self._right(tree, kept) > self._right(leaf, kept):
                 leaf.become(tree)
                 return
