@@ -1,8 +1,13 @@
 """The two ONNX graphs of a release: encoder (tokens to features) and head (features to answers)."""
 
+import os
+import sys
+import tempfile
 from array import array
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -34,13 +39,12 @@ class _Graph:
         refuse_external_data(model)
         self._name = name
         try:
-            self._session = onnxruntime.InferenceSession(
-                model, _options(threads), providers=["CPUExecutionProvider"]
-            )
+            with _as_file(model) as path:
+                self._session = onnxruntime.InferenceSession(
+                    path, _options(threads), providers=["CPUExecutionProvider"]
+                )
         except Exception as error:
             raise ReleaseRefused(f"{name} cannot be loaded: {error}. Publish it again.") from error
-        # Kept by ONNX Runtime to load a model again on another device: twice the memory, for nothing.
-        self._session._model_bytes = None
         self._check("inputs", inputs, self._session.get_inputs())
         self._check("outputs", outputs, self._session.get_outputs())
         self._outputs = list(outputs)
@@ -75,6 +79,26 @@ class _Graph:
                 f"{self._name} has the {side} {types}, promised are {promised}. "
                 "Export it again with this version of roomstream."
             )
+
+
+@contextmanager
+def _as_file(model: bytes) -> Iterator[str]:
+    """
+    A file with these bytes, for as long as the block lasts; in memory, where the system can.
+
+    ONNX Runtime copies bytes while it holds the interpreter: with a DistilBERT base no thread answers a
+    listing for 0.17 s. A file it reads while the others go on.
+    """
+    if sys.platform == "linux":
+        with os.fdopen(os.memfd_create("model.onnx"), "wb") as file:
+            file.write(model)
+            file.flush()
+            yield f"/proc/self/fd/{file.fileno()}"
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.onnx"
+        path.write_bytes(model)
+        yield str(path)
 
 
 def _options(threads: int) -> onnxruntime.SessionOptions:
