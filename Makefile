@@ -32,7 +32,7 @@ check: install  ## Lint, types, layers, and that generated files are current
 bench: install  ## Measure speed and memory beside ONNX Runtime alone and a Hugging Face pipeline (make bench ARGS="--docs docs")
 	$(BIN)/python -m bench.speed $(ARGS)
 
-bench-check: install  ## Fail if ratios of speed and memory are worse than the checked-in ones (ARGS="--tolerance 0.2")
+bench-check: install  ## Fail if a ratio of speed or memory is worse than the checked-in one, beyond tolerance and spread (ARGS="--tolerance 0.2")
 	$(BIN)/python -m bench.speed serving workers start --rounds 3 --check docs/performance/figures.json $(ARGS)
 
 bench-delivery: install  ## Measure both delivery engines against plain aiokafka on a real Kafka

@@ -5,6 +5,7 @@ from typing import Literal
 
 LearnerName = Literal[
     "mixture",
+    "log-mixture",
     "ngram",
     "ngram-replay",
     "slda",
@@ -25,6 +26,7 @@ LearnerName = Literal[
 
 LEARNER_NAMES: Mapping[LearnerName, str] = {
     "mixture": "weighted mean of ngram, ngram-replay and slda",
+    "log-mixture": "the same, of log probabilities",
     "ngram": "softmax regression on token n-grams",
     "ngram-replay": "the same, which also rehearses the replay buffer",
     "slda": "streaming linear discriminant analysis",

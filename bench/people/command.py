@@ -3,11 +3,11 @@ What people's labels and feedback are worth, beside labels of everything.
 
     make bench-people
     make bench-people ARGS="--quick"
+    make bench-people ARGS="--measure-nothing"
     make bench-people ARGS="--cities sevilla,dublin --learner slda --docs somewhere"
 """
 
 import argparse
-import json
 import os
 import tempfile
 import time
@@ -22,6 +22,7 @@ from bench.machine import machine
 from bench.people.arms import ARMS
 from bench.people.cities import Source
 from bench.people.page import page
+from bench.people.passing import Result
 from bench.people.pictures import draw
 from bench.people.running import run_all
 from trainer.learners import LEARNERS
@@ -29,10 +30,25 @@ from trainer.learners import LEARNERS
 LISTINGS = Path("../shared/data/listings")
 CITIES = "nyc,madrid"
 ROWS, POOL, TEST, SEEDS = 10_000, 12_000, 3_000, 5
+FIGURES = Path("people") / "figures.json"
+"""Where `--docs` keeps them."""
 QUICK = 1 / 25
 """The share of the listings that --quick takes."""
 _DECIDE = ("data", "cities", "seeds", "quick", "learner")
 """Arguments that decide what a run finds: one that has all their defaults writes to docs/."""
+
+
+class Figures(msgspec.Struct, frozen=True):
+    """
+    All that a run has found, as it is kept.
+
+    Attributes:
+        about: How and on what it was measured.
+        results: Of every arm, in order.
+    """
+
+    about: dict[str, object]
+    results: list[Result]
 
 
 def arguments() -> argparse.Namespace:
@@ -44,6 +60,7 @@ def arguments() -> argparse.Namespace:
     add("--seeds", type=int, default=SEEDS, help=f"how often everything is repeated ({SEEDS})")
     add("--quick", action="store_true", help="one seed, 1/25 of all listings: shows that it runs")
     add("--learner", default="mixture", choices=sorted(LEARNERS), help="as TRAINER_LEARNER has it")
+    add("--measure-nothing", action="store_true", help="write the page anew from its figures")
     cores = len(os.sched_getaffinity(0))
     add("--processes", type=int, default=cores, help=f"of one thread each ({cores})")
     add("--docs", type=Path, help="write page, pictures and figures here; the standard run: docs/")
@@ -58,7 +75,28 @@ def main() -> None:
 
 
 def measure(given: argparse.Namespace) -> None:
-    """Run what the command line asks for."""
+    """Run what the command line asks for, or write the page of an earlier run anew."""
+    if given.measure_nothing:
+        kept = ((given.docs or Path("docs")) / FIGURES).read_bytes()
+        figures = msgspec.json.decode(kept, type=Figures)
+    else:
+        figures = _measured(given)
+    where = "Only the full standard run writes to docs/ by itself; --docs DIR writes this page too."
+    pictures: dict[str, str] = {}
+    if given.docs:
+        folder = (given.docs / FIGURES).parent
+        pictures = {city: f"people/{file}" for city, file in draw(figures.results, folder).items()}
+        written = msgspec.json.format(msgspec.json.encode(figures), indent=1)
+        write_atomically(given.docs / FIGURES, written + b"\n")
+        where = f"Written to {given.docs / 'people.md'}, with pictures and figures in {folder}."
+    text = page(figures.results, figures.about, pictures)
+    if given.docs:
+        write_atomically(given.docs / "people.md", text.encode())
+    Console(soft_wrap=True, highlight=False).print(text, markup=False)
+    Console(stderr=True, soft_wrap=True, highlight=False).print(where, markup=False)
+
+
+def _measured(given: argparse.Namespace) -> Figures:
     share = QUICK if given.quick else 1.0
     rows, pool, test = (round(share * count) for count in (ROWS, POOL, TEST))
     seeds = range(1 if given.quick else given.seeds)
@@ -77,16 +115,4 @@ def measure(given: argparse.Namespace) -> None:
         "minutes": round((time.time() - started) / 60, 1),
         **machine("onnxruntime", "numpy", "scikit-learn"),
     }
-    where = "Only the full standard run writes to docs/ by itself; --docs DIR writes this page too."
-    pictures: dict[str, str] = {}
-    if given.docs:
-        folder = given.docs / "people"
-        pictures = {city: f"people/{file}" for city, file in draw(results, folder).items()}
-        figures = {"about": about, "results": msgspec.to_builtins(results)}
-        write_atomically(folder / "figures.json", f"{json.dumps(figures, indent=1)}\n".encode())
-        where = f"Written to {given.docs / 'people.md'}, with pictures and figures in {folder}."
-    text = page(results, about, pictures)
-    if given.docs:
-        write_atomically(given.docs / "people.md", text.encode())
-    Console(soft_wrap=True, highlight=False).print(text, markup=False)
-    Console(stderr=True, soft_wrap=True, highlight=False).print(where, markup=False)
+    return Figures(about, results)

@@ -2,6 +2,7 @@
 
 import multiprocessing
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from bench.speed.models import loaded
 from bench.speed.serving import MOST_TEXTS, ceiling
 from bench.speed.stage import Process, Stage, results_written
+from roomstream.demo.readings import scrape
 from roomstream.reading import TopicReader
 from trainer.base_import import import_base
 
@@ -25,6 +27,10 @@ _FEWEST = 32
 _FIRST, _LAST = 0.25, 0.85
 _APART_SECONDS = 0.05  # no window is answered sooner
 _BACKGROUND_SECONDS = 5
+_COUNTED_SECONDS = 0.5  # a window is counted right after its results can be read
+_SECONDS = "roomstream_worker_stage_duration_seconds_sum"
+_WINDOWS = "roomstream_worker_stage_duration_seconds_count"
+_TOKENS = "roomstream_worker_tokens_total"
 _SETTLE_SECONDS = 10  # a group that has met once more by then stays as it is
 
 
@@ -38,6 +44,7 @@ class Pace(msgspec.Struct, frozen=True):
         other_seconds: Processor time of brokers and system for a result.
         here_seconds: The same of the process that sends and reads.
         together: Results that were written at once, on average: a window, where there is one process.
+        work: What our workers say that they did; None of others.
     """
 
     rate: float
@@ -45,6 +52,22 @@ class Pace(msgspec.Struct, frozen=True):
     other_seconds: float = 0.0
     here_seconds: float = 0.0
     together: float = 0.0
+    work: "Work | None" = None
+
+
+class Work(msgspec.Struct, frozen=True):
+    """
+    What workers say of the windows that they answered.
+
+    Attributes:
+        stages: Seconds of each stage for a result, by the clock of the wall.
+        titles: Results of a window, on average.
+        padding: Tokens that were run, over those of titles.
+    """
+
+    stages: dict[str, float]
+    titles: float
+    padding: float
 
 
 class Alone:
@@ -107,14 +130,21 @@ class Answering:
         processes: They.
         reader: Reads results there.
         texts: What they are sent, again and again.
+        ports: Where our workers show their metrics.
     """
 
     def __init__(
-        self, stage: Stage, processes: Sequence[Process], reader: TopicReader, texts: Sequence[str]
+        self,
+        stage: Stage,
+        processes: Sequence[Process],
+        reader: TopicReader,
+        texts: Sequence[str],
+        ports: Sequence[int] = (),
     ) -> None:
         self._stage = stage
         self._processes = processes
         self._reader = reader
+        self._ports = ports
         self._texts = cycle(texts)
         self._rate = 0.0
 
@@ -131,7 +161,7 @@ class Answering:
         return pace
 
     def _answered(self, count: int) -> Pace:
-        before = self._seconds()
+        before, counted = self._seconds(), self._counted()
         listings = self._stage.send(list(islice(self._texts, count)))
         written = results_written(self._reader, listings, self._processes)
         own, here, every = ((self._seconds() - before) / count).tolist()
@@ -139,7 +169,27 @@ class Answering:
         # By a line through all of them: windows are written at once.
         rate = float(np.polyfit(written[first:last], range(first, last), 1)[0])
         windows = 1 + sum(later - sooner > _APART_SECONDS for sooner, later in pairwise(written))
-        return Pace(rate, own, every - own - here, here, count / windows)
+        work = self._work(counted, count) if self._ports else None
+        return Pace(rate, own, every - own - here, here, count / windows, work)
+
+    def _work(self, before: Counter[tuple[str, str]], count: int) -> Work:
+        time.sleep(_COUNTED_SECONDS)
+        done = self._counted()
+        done.subtract(before)
+        seconds = {
+            stage: value / count for (name, stage), value in done.items() if name == _SECONDS
+        }
+        padding = done[_TOKENS, "padded"] / done[_TOKENS, "real"]
+        return Work(seconds, count / done[_WINDOWS, "infer"], padding)
+
+    def _counted(self) -> Counter[tuple[str, str]]:
+        """What our workers have counted since they began, all together, by name and first label."""
+        total: Counter[tuple[str, str]] = Counter()
+        for port in self._ports:
+            for (name, labels), value in scrape(port).items():
+                if name in (_SECONDS, _WINDOWS, _TOKENS):
+                    total[name, labels[0]] += value  # type: ignore[assignment]
+        return total
 
     def _seconds(self) -> NDArray[np.float64]:
         """Processor time of the workers, of this process, and of everything on this machine."""
@@ -163,7 +213,11 @@ def _taken_seconds() -> float:
 
 @contextmanager
 def answering(
-    stage: Stage, commands: Sequence[Sequence[str]], texts: Sequence[str], rate: float
+    stage: Stage,
+    commands: Sequence[Sequence[str]],
+    texts: Sequence[str],
+    rate: float,
+    ports: Sequence[int] = (),
 ) -> Iterator[Answering]:
     """
     Run workers for as long as the block lasts.
@@ -173,8 +227,9 @@ def answering(
         commands: One for each.
         texts: What they are sent, again and again.
         rate: About how many results a second to expect of them.
+        ports: Where our workers show their metrics.
     """
     with stage.running(commands) as processes, stage.results_reader() as reader:
-        workers = Answering(stage, processes, reader, texts)
+        workers = Answering(stage, processes, reader, texts, ports)
         workers.warm(rate)
         yield workers

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from bench.speed.parts import Aim
+from bench.speed.parts import Aim, spread
 
 
 def compared(
@@ -10,6 +10,9 @@ def compared(
 ) -> list[tuple[str, bool]]:
     """
     Compare ratios by what they are of; seconds are those of a machine, and are not compared.
+
+    One is too bad if its median is worse beyond the tolerance, and every round of this run is worse than
+    every round of the reference: what overlaps may be noise.
 
     Args:
         found: Of this run.
@@ -24,8 +27,11 @@ def compared(
     for aim in found:
         if aim.unit or aim.what not in known:
             continue
-        now, then = aim.found.median, known[aim.what].found.median
-        worse = then / now - 1 if aim.better == "more" else now / then - 1
+        now, then = aim.found, known[aim.what].found
+        more = aim.better == "more"
+        worse = (then.median / now.median if more else now.median / then.median) - 1
+        apart = now.most < then.least if more else now.least > then.most
         verdict = f"{worse:.0%} worse" if worse > 0 else f"{-worse:.0%} better"
-        lines.append((f"{aim.what}: {now:.2f}, was {then:.2f} ({verdict})", worse <= tolerance))
+        line = f"{aim.what}: {spread(now)}, was {spread(then)}: {verdict}"
+        lines.append((line, worse <= tolerance or not apart))
     return lines

@@ -119,7 +119,7 @@ def measure(size: Size, run: Run) -> Latency:
         model = Model.made(size, Path(folder))
         stage = Stage.made(model, run.servers)
         # The same titles come again: none may be remembered.
-        command = stage.workers("exactly-once", 1, "--recent-texts", "0")
+        command = stage.workers("exactly-once", [0], "--recent-texts", "0")
         with stage.running(command) as workers, stage.results_reader() as reader:
             load = Load(stage, reader, run.texts, workers)
             run.tick(f"{size.name}: capacity")

@@ -7,13 +7,11 @@ from datetime import UTC, datetime
 from itertools import cycle, islice
 from pathlib import Path
 from threading import Lock, Thread
-from urllib.request import urlopen
 
 import msgspec
 import numpy as np
 import torch
 from matplotlib.figure import Figure
-from prometheus_client.parser import text_string_to_metric_families
 from torch.nn import functional
 
 from artefacts.classifier import Classifier
@@ -26,6 +24,7 @@ from bench.speed.models import loaded
 from bench.speed.parts import Aim, Part, Run, of_rounds, spread, table
 from bench.speed.rounds import Ratio, Timing, Way, interleaved
 from bench.speed.stage import Model, Process, Stage
+from roomstream.demo.readings import scrape
 from roomstream.listing_wording import ROOM_TYPES
 from roomstream.listings import Listing, labelled_event
 from roomstream.ports import reserved_port
@@ -155,7 +154,7 @@ def _trainer(model: Model, run: Run, folder: Path) -> tuple[list[float], float]:
             sender.send_label(_label(f"waiting-{number}", text, run.labels[text]))
     with reserved_port() as port:
         trainer = stage.trainer(folder / "trainer.sqlite", port)
-    commands = [*stage.workers("exactly-once", 1), trainer]
+    commands = [*stage.workers("exactly-once", [0]), trainer]
     with stage.running(commands) as processes, stage.results_reader() as reader:
         run.tick(f"learning: {len(waiting):,} labels wait for the trainer")
         rate = _throughput(port, len(waiting), processes[1])
@@ -188,15 +187,11 @@ def _throughput(port: int, count: int, trainer: Process) -> float:
 
 def _handled(port: int) -> float:
     """How many labels a trainer says that it has handled; 0 before it says anything."""
-    try:
-        with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
-            text: str = answer.read().decode()
-    except OSError:
-        return 0.0
-    samples = (
-        sample for family in text_string_to_metric_families(text) for sample in family.samples
+    return sum(
+        value
+        for (name, _), value in scrape(port).items()
+        if name == "roomstream_trainer_events_total"
     )
-    return sum(each.value for each in samples if each.name == "roomstream_trainer_events_total")
 
 
 class _Labels:

@@ -191,25 +191,24 @@ def measure(size: Size, run: Run) -> Scale:
         alone: dict[int, list[float]] = {processes: [] for processes in (1, 2)}
         paces: dict[int, list[Pace]] = {workers: [] for workers in HERE}
         background = []
+        stages = {workers: Stage.made(model, run.servers) for workers in HERE}
         with ExitStack() as stack:
             onnx = {
                 processes: stack.enter_context(Alone(model.source, run.texts, processes))
                 for processes in alone
             }
-            groups = {}
-            for workers in HERE:
-                run.tick(f"{size.name}: {workers} workers begin")
-                stage = Stage.made(model, run.servers)
-                commands = stage.workers("exactly-once", workers, "--recent-texts", "0")
-                rate = 0.8 * onnx[min(workers, 2)].pace().rate
-                groups[workers] = stack.enter_context(answering(stage, commands, run.texts, rate))
             for number in range(run.rounds):
                 run.tick(f"{size.name}: round {number + 1} of {run.rounds}")
                 background.append(background_cores())
                 for processes, found in alone.items():
                     found.append(onnx[processes].pace().rate)
-                for workers, answerers in groups.items():
-                    paces[workers].append(answerers.pace())
+                for workers, stage in stages.items():
+                    run.tick(f"{size.name}: round {number + 1} of {run.rounds}: {workers} workers")
+                    commands = stage.workers("exactly-once", [0] * workers, "--recent-texts", "0")
+                    rate = 0.8 * alone[min(workers, 2)][-1]
+                    # The others do not run: workers that wait take their share of two cores.
+                    with answering(stage, commands, run.texts, rate) as answerers:
+                        paces[workers].append(answerers.pace())
         started = time.perf_counter()
         Encoder(encoder)
         load_seconds = time.perf_counter() - started

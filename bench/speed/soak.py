@@ -95,7 +95,7 @@ def measure(size: Size, run: Run) -> Soak:
         manifests = list(published(model, run.releases, run.texts))
         stage = Stage.made(model, run.servers)
         with (
-            stage.running(stage.workers("exactly-once", 1)) as workers,
+            stage.running(stage.workers("exactly-once", [0])) as workers,
             stage.results_reader() as reader,
             Sender(stage.kafka, stage.shared.topic_prefix) as sender,
         ):

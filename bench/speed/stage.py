@@ -46,10 +46,11 @@ class Model:
     imported: Imported
 
     @classmethod
-    def made(cls, size: Size, folder: Path) -> "Model":
-        """Make one in a folder that is empty."""
-        # Random weights doubt everything: each answer would ask for review too.
-        return cls.of(import_base(str(saved(size, folder / "model")), review_below=0), folder)
+    def made(cls, size: Size, folder: Path, *, int8: bool = False) -> "Model":
+        """Make one in a folder, of 32-bit floats or of 8-bit integers."""
+        # Random weights doubt everything: each answer would ask for review too. Their loss says nothing.
+        source, accepted = str(saved(size, folder / "model")), 1.0 if int8 else None
+        return cls.of(import_base(source, review_below=0, int8_loss=accepted), folder)
 
     @classmethod
     def of(cls, imported: Imported, folder: Path) -> "Model":
@@ -118,8 +119,8 @@ class Stage:
         """Reads results from the first one on."""
         return TopicReader(self.kafka, self.shared.topic_prefix, Topic.CLASSIFIED)
 
-    def workers(self, delivery: str, processes: int, *options: str) -> list[list[str]]:
-        """The commands of our workers."""
+    def workers(self, delivery: str, ports: Sequence[int], *options: str) -> list[list[str]]:
+        """The commands of our workers, one for each metrics port; 0 is any port."""
         group = self.shared.topic_prefix
         start = [
             sys.executable,
@@ -132,8 +133,8 @@ class Stage:
             *options,
         ]
         return [
-            [*start, "--group", group, "--slot", f"{group}{number}", "--metrics-port", "0"]
-            for number in range(processes)
+            [*start, "--group", group, "--slot", f"{group}{number}", "--metrics-port", str(port)]
+            for number, port in enumerate(ports)
         ]
 
     def trainer(self, database: Path, port: int) -> list[str]:

@@ -118,7 +118,7 @@ def _started(stage: Stage, texts: Sequence[str]) -> tuple[float, float]:
     """Seconds to the first result, and the memory in bytes once all are there."""
     listings = stage.send(texts)
     started = time.time()
-    with stage.running(stage.workers("exactly-once", processes=1)) as (worker,):
+    with stage.running(stage.workers("exactly-once", [0])) as (worker,):
         first = stage.results(listings, [worker])[0]
         memory = psutil.Process(worker.pid).memory_info().rss
     return first - started, float(memory)

@@ -123,7 +123,7 @@ def measure(size: Size, run: Run) -> Swaps:
         run.tick(f"{size.name}: making {run.releases} releases")
         manifests = list(published(model, run.releases, run.texts))
         stage = Stage.made(model, run.servers)
-        command = stage.workers("exactly-once", 1, "--recent-texts", "0")
+        command = stage.workers("exactly-once", [0], "--recent-texts", "0")
         with (
             stage.running(command) as workers,
             stage.results_reader() as reader,

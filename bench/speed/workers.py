@@ -2,7 +2,9 @@
 
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
@@ -19,6 +21,7 @@ from schemas.topics import Topic
 
 ALONE = "ONNX Runtime alone, sorted inputs ready"
 TRANSACTIONAL = "roomstream, exactly-once"
+INTEGERS = "roomstream, exactly-once, 8-bit integers"
 FAUST = "roomstream, at-least-once (Faust)"
 NAIVE = "Faust and a Hugging Face pipeline, batches of {}"
 PROCESSES = 2
@@ -62,6 +65,7 @@ class Workers(msgspec.Struct, frozen=True):
                 Aim(what=f"{what}, {self.model}", aim=aim, better="more", found=self._against(way))
                 for what, (aim, way) in against.items()
             ),
+            *self._aim_of_integers(),
         ]
 
     def table(self) -> str:
@@ -87,9 +91,7 @@ class Workers(msgspec.Struct, frozen=True):
             table(head, [(ALONE, one, one, "", *_cells(alone)), *rows])
             + "\n\nOver a whole turn, with sending and the last small windows, which the rate leaves "
             "out, brokers, system, sender and reader leave exactly-once "
-            f"{spread(of_rounds(self._left()))} of these cores. The rest of what is missing is decoding, "
-            "tokenising, encoding and two Kafka clients in Python. Kafka on machines of its own moves "
-            "the first figure, longer titles and larger models the second."
+            f"{spread(of_rounds(self._left()))} of these cores.\n\n{self._profile()}"
         )
 
     def figure(self) -> Figure:
@@ -106,6 +108,40 @@ class Workers(msgspec.Struct, frozen=True):
         """The same as if brokers and reader had cores of their own."""
         both = zip(self.paces[way], self.alone[way], strict=True)
         return [alone.own_seconds / pace.own_seconds for pace, alone in both]
+
+    def _aim_of_integers(self) -> Iterator[Aim]:
+        """Their accuracy is that of floats (*Shortcuts*), where the gate lets them pass."""
+        if INTEGERS in self.paces:
+            yield Aim(
+                what=f"worker with 8-bit integers against the naive worker, batch 32, {self.model}",
+                aim=2.5,
+                better="more",
+                found=Ratio.of(self._shares(INTEGERS), self._shares(NAIVE.format(32))),
+            )
+
+    def _profile(self) -> str:
+        """What our workers do with their time, and what their windows are like."""
+        works = {
+            way: [pace.work for pace in paces if pace.work] for way, paces in self.paces.items()
+        }
+        stages = ("decode", "tokenise", "infer", "deliver")
+        head = (
+            "what our workers say",
+            *(f"{stage}, ms a result" for stage in stages),
+            "titles a window",
+            "padding",
+        )
+        rows = [
+            (
+                way,
+                *(f"{1000 * median(each.stages[stage] for each in work):.2f}" for stage in stages),
+                f"{median(each.titles for each in work):.0f}",
+                f"{median(each.padding for each in work):.2f}",
+            )
+            for way, work in works.items()
+            if work
+        ]
+        return table(head, rows)
 
     def _left(self) -> list[float]:
         """The share of the processors' time that others do not take, round by round."""
@@ -138,49 +174,65 @@ def measure(size: Size, run: Run) -> Workers:
     """
     paces: dict[str, list[Pace]] = {}
     alone: dict[str, list[Pace]] = {}
-    with tempfile.TemporaryDirectory(prefix="roomstream-bench-") as folder:
-        model = Model.made(size, Path(folder))
-        with Alone(model.source, run.texts, PROCESSES) as onnx:
-            limit = onnx.pace().rate
-            for way, (commands, share) in _ways(model).items():
-                run.tick(f"{size.name}: {way}")
-                stage = Stage.made(model, run.servers)
-                paces[way], alone[way] = [], []
-                with answering(stage, commands(stage), run.texts, share * limit) as workers:
-                    for _ in range(run.rounds):
-                        alone[way].append(onnx.pace())
-                        paces[way].append(workers.pace())
+    with tempfile.TemporaryDirectory(prefix="roomstream-bench-") as folder, ExitStack() as stack:
+        floats = Model.made(size, Path(folder) / "floats")
+        integers = Model.made(size, Path(folder) / "integers", int8=True)
+        ports = [stack.enter_context(reserved_port()) for _ in range(PROCESSES)]
+        ways = {
+            TRANSACTIONAL: _Way(floats, _ours("exactly-once"), share=0.8),
+            INTEGERS: _Way(integers, _ours("exactly-once"), share=1.2),
+            FAUST: _Way(floats, _ours("at-least-once"), share=0.8),
+            NAIVE.format(32): _Way(floats, _naive(32), share=0.35, show_work=False),
+            NAIVE.format(1): _Way(floats, _naive(1), share=0.12, show_work=False),
+        }
+        onnx = stack.enter_context(Alone(floats.source, run.texts, PROCESSES))
+        limit = onnx.pace().rate
+        for name, way in ways.items():
+            run.tick(f"{size.name}: {name}")
+            stage = Stage.made(way.model, run.servers)
+            commands = way.commands(stage, way.model, ports)
+            paces[name], alone[name] = [], []
+            shown = ports if way.show_work else ()
+            with answering(stage, commands, run.texts, way.share * limit, shown) as workers:
+                for _ in range(run.rounds):
+                    alone[name].append(onnx.pace())
+                    paces[name].append(workers.pace())
     return Workers(size.name, paces, alone)
 
 
-Commands = Callable[[Stage], list[list[str]]]
+Commands = Callable[[Stage, Model, Sequence[int]], list[list[str]]]
 
 
-def _ways(model: Model) -> dict[str, tuple[Commands, float]]:
-    """What runs, and about which share of the rate of ONNX Runtime alone to expect."""
+@dataclass(frozen=True)
+class _Way:
+    """
+    Workers to measure.
 
-    def ours(delivery: str) -> Commands:
-        return lambda stage: stage.workers(delivery, PROCESSES, "--recent-texts", "0")
+    Attributes:
+        model: They answer with it.
+        commands: One for each port.
+        share: About so much of the rate of ONNX Runtime alone is to be expected.
+        show_work: They show metrics of ours on these ports.
+    """
 
-    return {
-        TRANSACTIONAL: (ours("exactly-once"), 0.8),
-        FAUST: (ours("at-least-once"), 0.8),
-        NAIVE.format(32): (lambda stage: _naive(stage, model, 32), 0.35),
-        NAIVE.format(1): (lambda stage: _naive(stage, model, 1), 0.12),
-    }
+    model: Model
+    commands: Commands
+    share: float
+    show_work: bool = True
 
 
-def _naive(stage: Stage, model: Model, batch: int) -> list[list[str]]:
-    commands = []
-    for _ in range(PROCESSES):
-        with reserved_port() as port:
-            commands.append(
-                [
-                    sys.executable, "-m", "bench.speed.naive_worker", stage.kafka.bootstrap_servers,
-                    stage.topic(Topic.LISTINGS), stage.topic(Topic.CLASSIFIED), model.source,
-                    str(batch), str(port),
-                ]
-            )  # fmt: skip
+def _ours(delivery: str) -> Commands:
+    return lambda stage, _, ports: stage.workers(delivery, ports, "--recent-texts", "0")
+
+
+def _naive(batch: int) -> Commands:
+    def commands(stage: Stage, model: Model, ports: Sequence[int]) -> list[list[str]]:
+        start = [
+            sys.executable, "-m", "bench.speed.naive_worker", stage.kafka.bootstrap_servers,
+            stage.topic(Topic.LISTINGS), stage.topic(Topic.CLASSIFIED), model.source, str(batch),
+        ]  # fmt: skip
+        return [[*start, str(port)] for port in ports]
+
     return commands
 
 
@@ -192,10 +244,18 @@ and reader take of these cores, as if they had others. The naive worker is a Fau
 pipeline, in the code that people write (`bench/speed/naive_worker.py`). 20 seconds of listings wait at
 the beginning of a turn; the rate is that between a quarter and 85% of them.
 
+*What our workers say* is by the clock of the wall, so that it has the turns that brokers take. *Deliver*
+is the wait for the commit, in which brokers and the other worker have the cores: to answer the next
+window meanwhile would gain nothing here, and at most that share where brokers have cores of their own.
+A window is as large as what waits allows (an eighth of it), and so gets smaller until nothing waits: its
+padding beside that of ONNX Runtime alone (*Serving*) is the most of what is missing in *infer*. All the
+rest of a worker, decoding, tokenising, encoding and two Kafka clients, is a few hundredths of its time.
+
 At batch 1 the pipeline's own Python is paid for every title: the larger the model, the less of its time
 that is, and the less there is to gain. At batch 32 it loses what it pads (the table of *Serving* says how
 much) and what Faust and its own Python take; with titles of nearly the same length that is all there is
-to gain. It grows with texts whose lengths differ more, such as titles with descriptions.
+to gain with the same arithmetic. It grows with texts whose lengths differ more, such as titles with
+descriptions; and 8-bit integers (`roomstream base import --int8`) are a step further.
 """
 
 PART = Part(

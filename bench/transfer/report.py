@@ -1,7 +1,8 @@
 """The figures as a page."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from artefacts.manifest import Losses
 from bench.learning.markdown import table
@@ -10,8 +11,11 @@ TEACHER, DISTILLED = "teacher", "student, distilled"
 ALONE, TO_THE_END = "student, labels alone", "student, labels alone, to the last step"
 
 
-@dataclass(frozen=True)
-class Measured:
+Gained = Mapping[str, Mapping[str, tuple[float, float, float]]]
+"""Distilled minus each student of labels alone, by name and figure: the difference and its interval."""
+
+
+class Measured(msgspec.Struct, frozen=True):
     """
     What was found of a model; shares are in [0, 1].
 
@@ -51,7 +55,22 @@ class Measured:
     steps: int
     best_step: int
     stopped: str
-    curve: Sequence[Losses]
+    curve: list[Losses]
+
+
+class Figures(msgspec.Struct, frozen=True):
+    """
+    All that a run has found, as it is kept.
+
+    Attributes:
+        about: How and on what it was measured.
+        models: Teacher, distilled student, and those that learned from labels alone.
+        gained: What the teacher adds.
+    """
+
+    about: dict[str, object]
+    models: list[Measured]
+    gained: Gained
 
 
 _HEAD = """# Distillation and transfer
@@ -106,22 +125,9 @@ transformers {transformers}, onnxruntime {onnxruntime}; {minutes} minutes of pro
 """
 
 
-def page(
-    found: Sequence[Measured],
-    gained: Mapping[str, Mapping[str, tuple[float, float, float]]],
-    about: Mapping[str, object],
-    pictures: Mapping[str, str],
-) -> str:
-    """
-    Write the page.
-
-    Args:
-        found: Teacher, distilled student, and those that learned from labels alone.
-        gained: Distilled minus each student of labels alone, by its name and by figure: the difference
-            and its interval, in [-1, 1].
-        about: How and on what it was measured.
-        pictures: The address of each model's curve.
-    """
+def page(figures: Figures, pictures: Mapping[str, str]) -> str:
+    """Write the page; `pictures` has the address of each model's curve."""
+    found, about = figures.models, figures.about
     parts = [
         _HEAD,
         "## What came of it\n",
@@ -138,7 +144,7 @@ def page(
             ),
             [_quality(each) for each in found],
         ),
-        _gained(gained, found),
+        _gained(figures.gained, found),
         table(("accuracy", *found[0].by_city), [_shares(each, each.by_city) for each in found]),
         table(("recall", *found[0].by_class), [_shares(each, each.by_class) for each in found]),
         "## Training\n",
@@ -176,11 +182,9 @@ def _quality(each: Measured) -> tuple[str, ...]:
     )
 
 
-def _gained(
-    gained: Mapping[str, Mapping[str, tuple[float, float, float]]], found: Sequence[Measured]
-) -> str:
+def _gained(gained: Gained, found: Sequence[Measured]) -> str:
     teacher, student = found[0], found[1]
-    figures = list(next(iter(gained.values())))
+    names = list(next(iter(gained.values())))
     rows = [
         (
             name,
@@ -195,11 +199,11 @@ def _gained(
         f"The student is {teacher.microseconds / student.microseconds:.2f} times as fast as its teacher, "
         f"and has {student.size_bytes / teacher.size_bytes:.0%} of its size (most of it are embeddings). "
         "What the teacher adds, in points with the 95% interval:\n\n"
-        f"{table(('distilled minus', *figures), rows)}\n{_verdict(gained)}\n"
+        f"{table(('distilled minus', *names), rows)}\n{_verdict(gained)}\n"
     )
 
 
-def _verdict(gained: Mapping[str, Mapping[str, tuple[float, float, float]]]) -> str:
+def _verdict(gained: Gained) -> str:
     """Whether it is the teacher that helps, or the longer training that comes with it."""
     _, low, _ = gained[TO_THE_END]["accuracy"]
     if low > 0:

@@ -15,7 +15,7 @@ from bench.transfer.models import (
     save_classifier,
     trained,
 )
-from bench.transfer.report import ALONE, DISTILLED, TEACHER, TO_THE_END, Measured
+from bench.transfer.report import ALONE, DISTILLED, TEACHER, TO_THE_END, Gained, Measured
 from trainer.encoders import PooledEncoder
 from trainer.evaluation import (
     Answers,
@@ -55,9 +55,7 @@ class ToTheEnd(Transfer):
 
     def best_model(self) -> Model:
         """The last one."""
-        model = self._mean.module
-        assert isinstance(model, Model), "this is a bug: it is a copy of ours"
-        return model.eval()
+        return self.mean
 
 
 def train(lessons: Lessons, pace: Pace, say: Say) -> tuple[dict[str, Trained], list[Tokens]]:
@@ -95,13 +93,12 @@ def train(lessons: Lessons, pace: Pace, say: Say) -> tuple[dict[str, Trained], l
 
 def judge(
     models: Mapping[str, Trained], tokens: Sequence[Tokens], lessons: Lessons
-) -> tuple[list[Measured], dict[str, dict[str, tuple[float, float, float]]]]:
+) -> tuple[list[Measured], Gained]:
     """
     Measure the models on the test.
 
     Returns:
-        What was found of each, and by the student without a teacher and by figure what the teacher
-        adds to it: the difference and its interval, on paired resamples.
+        What was found of each, and what the teacher adds, on paired resamples.
     """
     truth = Truth.of([row.label for row in lessons.held_out])
     resamples = Bootstrap(truth)

@@ -146,12 +146,26 @@ def test_only_ratios_that_are_worse_fail_the_check() -> None:
     found = compared(now, before, 0.1)
 
     assert found == [
-        ("speed: 0.95, was 1.00 (5% worse)", True),
-        ("swaps: 1.25, was 1.00 (25% worse)", False),
+        ("speed: 0.95 (0.95 to 0.95), was 1.00 (1.00 to 1.00): 5% worse", True),
+        ("swaps: 1.25 (1.25 to 1.25), was 1.00 (1.00 to 1.00): 25% worse", False),
     ]
     assert compared([aim("speed", 2.0)], before, 0.1) == [
-        ("speed: 2.00, was 1.00 (50% better)", True)
+        ("speed: 2.00 (2.00 to 2.00), was 1.00 (1.00 to 1.00): 50% better", True)
     ]
+
+
+@pytest.mark.parametrize(("most", "good"), [(0.7, False), (0.85, True)])
+@pytest.mark.parametrize("better", ["more", "less"])
+def test_what_overlaps_may_be_noise(better: str, most: float, good: bool) -> None:
+    """A median far worse fails only where every round is worse than each of the reference."""
+
+    def of(*rounds: float) -> Aim:
+        low, middle, high = sorted(rounds if better == "more" else [1 / each for each in rounds])
+        return Aim(what="speed", aim=1, better=better, found=Ratio(middle, low, high))  # type: ignore[arg-type]
+
+    ((_, found),) = compared([of(0.5, 0.6, most)], [of(0.8, 1.0, 1.1)], 0.1)
+
+    assert found is good
 
 
 def test_figures_to_compare_with_must_be_there(tmp_path: Path) -> None:

@@ -4,16 +4,17 @@ import random
 import sys
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 import torch
 
 from artefacts.manifest import Losses
 from artefacts.tokenisation import Tokenizer
-from bench.transfer.command import arguments
+from bench.transfer.command import arguments, main
 from bench.transfer.data import lessons
 from bench.transfer.models import answers, save_classifier, trained
-from bench.transfer.report import ALONE, DISTILLED, TEACHER, TO_THE_END, Measured, page
+from bench.transfer.report import ALONE, DISTILLED, TEACHER, TO_THE_END, Figures, Measured, page
 from bench.transfer.running import ToTheEnd
 from tests.trainer.distilberts import tokenizer
 from tests.trainer.finetuning.jobs import tiny_encoder
@@ -102,8 +103,8 @@ def test_the_control_learns_to_its_last_step_and_keeps_that() -> None:
     assert not torch.equal(kept, torch.nn.utils.parameters_to_vector(best.parameters()))
 
 
-def test_the_page_has_every_model_and_how_much_faster_it_is() -> None:
-    """Ratios, intervals and what the teacher adds."""
+def figures() -> Figures:
+    """Of all models, made up."""
     found = [
         Measured(
             name=name,
@@ -132,7 +133,12 @@ def test_the_page_has_every_model_and_how_much_faster_it_is() -> None:
         ALONE: {"accuracy": (0.01, -0.005, 0.02)},
         TO_THE_END: {"accuracy": (0.0, -0.01, 0.01)},
     }
-    text = page(found, gained, about, {TEACHER: "transfer/t.svg"})
+    return Figures(about, found, gained)
+
+
+def test_the_page_has_every_model_and_how_much_faster_it_is() -> None:
+    """Ratios, intervals and what the teacher adds."""
+    text = page(figures(), {TEACHER: "transfer/t.svg"})
 
     assert "2.00 times as fast as its teacher, and has 50% of its size" in text
     assert f"| {ALONE} | +1.0 (-0.5 to +2.0) |" in text
@@ -141,3 +147,21 @@ def test_the_page_has_every_model_and_how_much_faster_it_is() -> None:
     assert "| student, distilled | 3 | 80.0 (75.0 to 85.0) | 60.0 (50.0 to 70.0) | 90.0 |" in text
     assert "![Losses of the teacher](transfer/t.svg)" in text
     assert "roomstream distil --teacher" in text
+
+
+def test_the_page_is_written_again_from_its_figures(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Without a measurement, and to the same bytes each time."""
+    (tmp_path / "transfer").mkdir()
+    kept = tmp_path / "transfer" / "figures.json"
+    kept.write_bytes(msgspec.json.encode(figures()))
+    command = ["bench.transfer", "--measure-nothing", "--docs", str(tmp_path)]
+    monkeypatch.setattr(sys, "argv", command)
+    pages = []
+    for _ in range(2):
+        main()
+        pages.append([path.read_bytes() for path in sorted(tmp_path.rglob("*")) if path.is_file()])
+
+    assert pages[0] == pages[1]
+    assert len(pages[0]) == 2 + len(figures().models)

@@ -121,6 +121,12 @@ class Loop:
         """
         raise NotImplementedError
 
+    def validation_loss(
+        self, rows: NDArray[np.int64], features: torch.Tensor, logits: torch.Tensor
+    ) -> float:
+        """What the curve shows of the listings that validate, all at once; arguments as of `losses`."""
+        return float(self.losses(rows, features, logits)[1])
+
     @property
     def overfits(self) -> bool:
         """Whether the curve says that more steps make it worse."""
@@ -148,12 +154,18 @@ class Loop:
         if self.step % math.ceil(self._steps / EVALUATIONS) == 0 or self.step == self._steps:
             self._evaluate()
 
+    @property
+    def mean(self) -> Model:
+        """The running mean of the weights, as it is now."""
+        model = self._mean.module.eval()
+        assert isinstance(model, Model), "this is a bug: it is a copy of ours"
+        return model
+
     def best_model(self) -> Model:
         """The model of the best evaluation."""
-        model = self._mean.module
-        assert isinstance(model, Model), "this is a bug: it is a copy of ours"
+        model = self.mean
         model.load_state_dict(self._best)
-        return model.eval()
+        return model
 
     def state(self) -> dict[str, Any]:
         """Everything that is needed to resume, as `torch.save` writes it."""
@@ -206,16 +218,14 @@ class Loop:
         return float(shown.detach())
 
     def _evaluate(self) -> None:
-        model = self._mean.module.eval()
-        assert isinstance(model, Model), "this is a bug: it is a copy of ours"
-        total = 0.0
+        model = self.mean
         with torch.no_grad():
-            for start in range(0, len(self._validation), BATCH):
-                rows = self._validation[start : start + BATCH]
-                features = model.encoder(*_padded(self._listings, rows))
-                _, shown = self.losses(rows, features, model.scores(features))
-                total += len(rows) * float(shown)
-        validation = total / len(self._validation)
+            batches = [
+                model.encoder(*_padded(self._listings, self._validation[start : start + BATCH]))
+                for start in range(0, len(self._validation), BATCH)
+            ]
+            features = torch.cat(batches)  # (validation, dim)
+            validation = self.validation_loss(self._validation, features, model.scores(features))
         training = sum(self._losses) / len(self._losses)
         if not math.isfinite(training + validation):
             raise RoomstreamError(

@@ -8,7 +8,7 @@ from trainer.learners.id4 import Id4
 from trainer.learners.id5r import Id5r
 from trainer.learners.igng import IncrementalGas
 from trainer.learners.knn import NearestNeighbours
-from trainer.learners.mixture import Mixture
+from trainer.learners.mixture import LogMixture, Mixture
 from trainer.learners.ncm import NearestMean
 from trainer.learners.ngram import Ngram, NgramReplay
 from trainer.learners.rbf import FourierLda
@@ -19,7 +19,7 @@ from trainer.learners.svm import LinearSvm
 from trainer.learners.topoart import TopoArt
 
 _KINDS: tuple[type[Learner], ...] = (
-    Mixture, Ngram, NgramReplay, StreamingLda, Ridge, LinearSvm, FourierLda, NearestMean,
+    Mixture, LogMixture, Ngram, NgramReplay, StreamingLda, Ridge, LinearSvm, FourierLda, NearestMean,
     NearestNeighbours, Rules, Id4, Id5r, Gaenari, HoeffdingTree, FuzzyArtmap, TopoArt, IncrementalGas,
 )  # fmt: skip
 

@@ -1,26 +1,26 @@
 """A mixture of learners, whose weights follow how well each of them predicts."""
 
 from collections.abc import Mapping, Sequence
-from typing import Self
+from typing import ClassVar, Self
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 from onnx import NodeProto, helper
-from scipy.special import log_softmax, logsumexp, softmax
+from scipy.special import log_softmax
 
 from trainer.heads import Graph, head_of
 from trainer.learners.base import (
     UNSEEN_LOGIT,
     Examples,
     Features,
-    Learner,
     Logits,
     Weights,
     refuse_no_numbers,
     refute,
 )
 from trainer.learners.ngram import Ngram, NgramReplay
+from trainer.learners.pools import LinearPool, LogLinearPool, Pool
 from trainer.learners.slda import StreamingLda
 
 Members = tuple[Ngram, NgramReplay, StreamingLda]
@@ -42,11 +42,10 @@ Measured as below: .1 costs .2 points of accuracy and gains 1 of macro-F1; .15 c
 
 class Mixture:
     """
-    Linear opinion pool: the weighted mean of probabilities (Stone 1961, "The Opinion Pool").
+    The weighted mean of the probabilities that an n-gram learner, one that rehearses and SLDA give.
 
     N-grams name what is written, features what is meant; SLDA forgets nothing, and n-grams without
-    rehearsal follow a change at once. A member that knows a rare class is heard even where the others
-    have never seen its words: in the mean of log probabilities they outvoted it.
+    rehearsal follow a change at once.
 
     Before each label is learned, the weights follow its log loss by exponentiated gradient (Helmbold
     et al. 1998, "On-line Portfolio Selection Using Multiplicative Updates"), with the classes as common
@@ -61,6 +60,7 @@ class Mixture:
     """
 
     name = "mixture"
+    pool: ClassVar[Pool] = LinearPool()
     rehearsal = NgramReplay.rehearsal
 
     def __init__(self) -> None:
@@ -129,11 +129,7 @@ class Mixture:
 
     def logits(self, examples: Examples) -> Logits:
         """Score examples: float64 (examples, classes)."""
-        said = self._log_probabilities(examples)
-        pool: Logits = logsumexp(
-            said, axis=0, b=self._weights[:, None, None]
-        )  # (examples, classes)
-        return pool - self._balance()
+        return self.pool.of(self._log_probabilities(examples), self._weights) - self._balance()
 
     def prior(self) -> list[float]:
         """The stream's share of each class."""
@@ -171,29 +167,20 @@ class Mixture:
         """Make the nodes of a head that compute the logits."""
         # By output: what hashes the n-grams is there once, though two members need it.
         nodes: dict[str, NodeProto] = {}
-        constants: dict[str, NDArray[np.generic]] = {"of members": np.array([0], np.int64)}
-        members: tuple[Learner, ...] = self._members
-        terms = [f"{to} {member.name}" for member in members]
-        for member, term, weight in zip(members, terms, self._weights, strict=True):
-            part = member.graph(f"{term} scores")
-            weighed = [
-                *part.nodes,
-                helper.make_node("LogSoftmax", [f"{term} scores"], [f"{term} log"]),
-                helper.make_node("Add", [f"{term} log", f"{term} weight"], [f"{term} weighed"]),
-                helper.make_node("Unsqueeze", [f"{term} weighed", "of members"], [term]),
-            ]
-            nodes |= {node.output[0]: node for node in weighed}
+        constants: dict[str, NDArray[np.generic]] = {
+            f"{to} balance": self._balance().astype(np.float32)
+        }
+        said = []
+        for member in self._members:
+            scores, log = f"{to} {member.name} scores", f"{to} {member.name}"
+            part = member.graph(scores)
+            nodes |= {node.output[0]: node for node in part.nodes}
             constants |= part.constants
-            constants[f"{term} weight"] = np.array(np.log(weight), np.float32)
-        constants[f"{to} balance"] = self._balance().astype(np.float32)
-        pool = [
-            helper.make_node("Concat", terms, [f"{to} said"], axis=0),
-            helper.make_node(
-                "ReduceLogSumExp", [f"{to} said"], [f"{to} pool"], axes=[0], keepdims=0
-            ),
-            helper.make_node("Sub", [f"{to} pool", f"{to} balance"], [to]),
-        ]
-        return Graph([*nodes.values(), *pool], constants)
+            nodes[log] = helper.make_node("LogSoftmax", [scores], [log])
+            said.append(log)
+        pool = self.pool.graph(said, self._weights.tolist(), f"{to} pool")
+        balanced = helper.make_node("Sub", [f"{to} pool", f"{to} balance"], [to])
+        return Graph([*nodes.values(), *pool.nodes, balanced], {**constants, **pool.constants})
 
     def head(self) -> bytes:
         """The learner as an ONNX head."""
@@ -214,10 +201,9 @@ class Mixture:
     def _follow(
         self, said: NDArray[np.float64], lately: NDArray[np.float64], label: int, counted: float
     ) -> None:
-        """Take a step against the gradient of -log q(label), q the pool of `said` as of lately."""
-        probabilities = softmax(said + lately, axis=1)[:, label]  # (members,)
-        gain = probabilities / (self._weights @ probabilities)
-        weights = self._weights * np.exp(RATE * counted * gain)
+        """Take a step against the gradient of the log loss of the pool of `said` as of lately."""
+        gains = self.pool.gains(log_softmax(said + lately, axis=1), self._weights, label)
+        weights = self._weights * np.exp(RATE * counted * gains)
         kept = (1 - SHARE) ** counted
         self._weights = kept * weights / weights.sum() + (1 - kept) * BEGINNING
 
@@ -232,3 +218,14 @@ class Mixture:
 
     def _own(self) -> dict[str, bytes]:
         return {self.name: msgspec.msgpack.encode(self._weights.tolist())}
+
+
+class LogMixture(Mixture):
+    """
+    The weighted mean of their log probabilities, with weights that follow the log loss in the same way.
+
+    Each member has a veto, which `mixture` does not give: docs/learners.md has both beside each other.
+    """
+
+    name = "log-mixture"
+    pool = LogLinearPool()

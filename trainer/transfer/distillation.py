@@ -8,7 +8,9 @@ from numpy.typing import NDArray
 from torch.nn import functional
 
 from artefacts.graphs import Floats
+from trainer.calibration import calibrate
 from trainer.encoders import PooledEncoder
+from trainer.evaluation import Truth
 from trainer.finetuning.job import Listings
 from trainer.finetuning.loop import BATCH, Loop, Model
 from trainer.transfer.plan import Pace, Shares
@@ -66,17 +68,41 @@ class Transfer(Loop):
         self, rows: NDArray[np.int64], features: torch.Tensor, logits: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """The weighted sum, which is shown as well."""
+        loss = self._loss(rows, features, logits, served=logits)
+        return loss, loss
+
+    def validation_loss(
+        self, rows: NDArray[np.int64], features: torch.Tensor, logits: torch.Tensor
+    ) -> float:
+        """
+        The weighted sum, where labels are compared at the temperature that is best, as a release gets it.
+
+        Without it their loss rises once answers are too sure of themselves, while they still become
+        better, and training would end too soon: docs/transfer.md has both.
+        """
+        classes = [str(number) for number in range(logits.shape[1])]
+        truth = Truth.of([classes[label] for label in self._listings.labels[rows]])
+        temperature = calibrate(classes, logits.double().numpy(), truth, {}).temperature
+        return float(self._loss(rows, features, logits, served=logits / temperature))
+
+    def _loss(
+        self,
+        rows: NDArray[np.int64],
+        features: torch.Tensor,
+        logits: torch.Tensor,
+        served: torch.Tensor,
+    ) -> torch.Tensor:
         soft, labels, cosine = self._parts
         loss = logits.new_zeros(())
         if labels:
             truth = torch.from_numpy(self._listings.labels[rows])
-            loss = loss + labels * functional.cross_entropy(logits, truth)
+            loss = loss + labels * functional.cross_entropy(served, truth)
         if soft:
             said = torch.from_numpy(self._listings.stored[rows])
             loss = loss + soft * soft_loss(logits, said, self._temperature)
         if cosine and self._states is not None:
             loss = loss + cosine * cosine_loss(features, self._states[rows])
-        return loss, loss
+        return loss
 
 
 def two_layers(dim: int, classes: int) -> torch.nn.Sequential:

@@ -51,6 +51,7 @@ class Promise(NamedTuple):
 # class after class they forget. A trainer lets them learn anew from its replay buffer, in random order.
 PROMISES = {
     "mixture": Promise(iris=0.93, digits=0.93, wine=0.92),
+    "log-mixture": Promise(iris=0.93, digits=0.93, wine=0.92),
     "ngram": Promise(late=0.25, order=0.25),
     "ngram-replay": Promise(order=0.9),
     "slda": Promise(iris=0.93, digits=0.93, wine=0.92, takes_back=True),
@@ -140,8 +141,8 @@ def half_balanced(labels: list[str], count: int, seed: int) -> list[int]:
 
 
 def parts(learner: Learner) -> list[type[Learner]]:
-    """What a learner is made of: itself, or the members of the mixture."""
-    kinds = [kind for kind in LEARNERS.values() if kind is not Mixture]
+    """What a learner is made of: itself, or the members of a mixture."""
+    kinds = [kind for kind in LEARNERS.values() if not issubclass(kind, Mixture)]
     return [kind for kind in kinds if kind.name in learner.state()]
 
 

@@ -1,15 +1,19 @@
-"""The mixture: a pool of its members, whose weights follow how well they predict."""
+"""The mixtures: a pool of its members, whose weights follow how well they predict."""
+
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.special import softmax
+from numpy.typing import NDArray
+from scipy.special import log_softmax, softmax
 
 from tests.trainer.learners.test_every_learner import LABELS, stream, teach
 from trainer.learners.base import Examples
-from trainer.learners.mixture import BALANCE, Mixture
+from trainer.learners.mixture import BALANCE, LogMixture, Mixture
 from trainer.learners.ngram import Ngram, NgramReplay
+from trainer.learners.pools import LinearPool, LogLinearPool, Pool
 from trainer.learners.slda import StreamingLda
 
 Batch = tuple[Examples, list[str]]
@@ -21,15 +25,23 @@ def without_features(batch: Batch, seed: int = 0) -> Batch:
     return Examples(batch[0].features[order], batch[0].tokens), batch[1]
 
 
-def test_it_is_the_weighted_mean_of_probabilities_with_rare_classes_favoured() -> None:
+MIXTURES = Mixture, LogMixture
+MEANS: dict[type[Mixture], Callable[..., NDArray[np.float64]]] = {
+    Mixture: lambda weights, said: np.average(said, axis=0, weights=weights),
+    LogMixture: lambda weights, said: np.exp(np.average(np.log(said), axis=0, weights=weights)),
+}
+
+
+@pytest.mark.parametrize("kind", MIXTURES)
+def test_it_is_a_weighted_mean_with_rare_classes_favoured(kind: type[Mixture]) -> None:
     """Its scores are the pool of what its members say, divided by a tenth power of the class's share."""
-    mixture = Mixture()
+    mixture = kind()
     teach(mixture, stream(1, 200))
     examples, _ = stream(2, 50)
     state = mixture.state()
     members = [member.from_state(state) for member in (Ngram, NgramReplay, StreamingLda)]
     said = [softmax(member.logits(examples), axis=1) for member in members]
-    pool = sum(mixture.weights[m.name] * s for m, s in zip(members, said, strict=True))
+    pool = MEANS[kind]([mixture.weights[member.name] for member in members], said)
     favoured = pool / np.array(mixture.prior()) ** BALANCE
 
     np.testing.assert_allclose(
@@ -39,9 +51,10 @@ def test_it_is_the_weighted_mean_of_probabilities_with_rare_classes_favoured() -
     )
 
 
-def test_who_misleads_counts_less_while_it_does() -> None:
+@pytest.mark.parametrize("kind", MIXTURES)
+def test_who_misleads_counts_less_while_it_does(kind: type[Mixture]) -> None:
     """Once the features are those of other listings SLDA loses weight, and gets it back with them."""
-    mixture = Mixture()
+    mixture = kind()
     teach(mixture, stream(3, 600))
     good = mixture.weights["slda"]
     teach(mixture, without_features(stream(4, 600)))
@@ -52,10 +65,14 @@ def test_who_misleads_counts_less_while_it_does() -> None:
     assert mixture.weights["slda"] > misled
 
 
-@given(st.lists(st.sampled_from([*LABELS, "Igloo"]), min_size=1, max_size=40), st.integers(1, 20))
-def test_the_weights_are_a_mean(labels: list[str], cut: int) -> None:
+@given(
+    st.sampled_from(MIXTURES),
+    st.lists(st.sampled_from([*LABELS, "Igloo"]), min_size=1, max_size=40),
+    st.integers(1, 20),
+)
+def test_the_weights_are_a_mean(kind: type[Mixture], labels: list[str], cut: int) -> None:
     """Whatever comes, right or wrong, new or known: they are positive and sum to 1."""
-    mixture = Mixture()
+    mixture = kind()
     teach(mixture, (stream(5, len(labels))[0], labels), cut)
     weights = list(mixture.weights.values())
 
@@ -132,3 +149,26 @@ def test_light_examples_move_the_weights_of_members_less() -> None:
 
     assert 0 < moved[0] < moved[1]
     assert sum(light.weights.values()) == pytest.approx(1)
+
+
+@given(
+    st.lists(st.lists(st.floats(-8, 8), min_size=3, max_size=3), min_size=2, max_size=4),
+    st.integers(0, 2),
+    st.integers(0, 2**32 - 1),
+)
+@pytest.mark.parametrize("pool", [LinearPool(), LogLinearPool()])
+def test_gains_are_the_slope_of_the_log_loss(
+    pool: Pool, scores: list[list[float]], label: int, seed: int
+) -> None:
+    """By finite differences along any change of weights that keeps their sum."""
+    said = log_softmax(np.array(scores), axis=1)
+    chance = np.random.default_rng(seed)
+    weights = chance.dirichlet(np.full(len(said), 5.0))
+    change = chance.normal(size=len(said))
+    change -= change.mean()
+    up, down = (
+        log_softmax(pool.of(said, weights + step * change))[label] for step in (1e-6, -1e-6)
+    )
+
+    slope = (up - down) / 2e-6
+    assert pool.gains(said, weights, label) @ change == pytest.approx(slope, rel=1e-3, abs=1e-5)

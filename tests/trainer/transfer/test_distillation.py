@@ -141,6 +141,21 @@ def test_the_three_parts_are_weighed() -> None:
     assert loss(Shares(5, 2, 1)) == pytest.approx((5 * soft + 2 * labels + cosine) / 8, rel=1e-5)
 
 
+def test_to_be_too_sure_raises_no_validation_loss() -> None:
+    """It gets a temperature, as a release does: what is minimised is not spared."""
+    training = Transfer(tiny_encoder(), _listings(), LABELS_ALONE, QUICK)
+    rows, chance = np.arange(240), np.random.default_rng(4)
+    features, doubting = torch.zeros(240, 32), torch.from_numpy(chance.normal(size=(240, 3)))
+    doubting[rows, torch.from_numpy(_listings().labels)] += 1.5
+    sure = 4 * doubting
+    minimised = [float(training.losses(rows, features, each)[0]) for each in (doubting, sure)]
+    judged = [training.validation_loss(rows, features, each) for each in (doubting, sure)]
+
+    assert minimised[1] > 1.2 * minimised[0]
+    assert judged[1] == pytest.approx(judged[0], rel=0.02)
+    assert judged[0] <= minimised[0]
+
+
 @pytest.mark.parametrize("shares", [(0, 0, 1), (-1, 2, 1)])
 def test_shares_that_teach_nothing_are_refused(shares: tuple[float, float, float]) -> None:
     """A head needs answers; a negative share is none."""
