@@ -22,9 +22,9 @@ from roomstream.reading import TopicReader
 from trainer.base_import import import_base
 
 ALONE_SECONDS = 3
-WARM_SECONDS, ANSWERING_SECONDS = 6, 20
+WARM_SECONDS, ANSWERING_SECONDS = 6, 30
 _FEWEST = 32
-_FIRST, _LAST = 0.25, 0.85
+_FIRST, _LAST = 0.15, 0.6  # a backlog that drains makes windows small: a standing one is measured
 _APART_SECONDS = 0.05  # no window is answered sooner
 _BACKGROUND_SECONDS = 5
 _COUNTED_SECONDS = 0.5  # a window is counted right after its results can be read

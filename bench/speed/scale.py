@@ -46,7 +46,7 @@ class Scale(msgspec.Struct, frozen=True):
         model: Its name.
         alone: Texts a second of ONNX Runtime alone by number of processes, round by round.
         paces: By number of workers, round by round.
-        background: Cores that brokers, system and workers take that wait for their turn, round by round.
+        background: Cores that brokers and system take while nobody answers, round by round.
         group: How long a group takes to meet.
         brokers: What they take for messages and transactions.
         head_bytes: Of the head of a learner that has learned on.
@@ -94,7 +94,7 @@ class Scale(msgspec.Struct, frozen=True):
         return (
             f"{table(head, measured)}\n\nONNX Runtime alone, without Kafka: two processes do "
             f"{spread(limit)} times what one does. Of that, two workers reach {reached:.2f}. With nobody "
-            f"answering, brokers, system and workers that wait take {median(self.background):.2f} cores."
+            f"answering, brokers and system take {median(self.background):.2f} cores."
             f"\n\n{self._clusters()}"
         )
 

@@ -4,6 +4,7 @@ import queue
 import threading
 import time
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from roomstream.doctor.clock import clock
 from roomstream.doctor.connection import connection, security
@@ -13,19 +14,25 @@ from roomstream.doctor.release import live_release, store
 from roomstream.doctor.topics import topics
 from schemas.errors import RoomstreamError
 
-_CHECKS: tuple[tuple[str, Check, bool], ...] = (  # whether it needs a connection
-    ("connection", connection, False),
-    ("security", security, True),
-    ("topics", topics, True),
-    ("store", store, False),
-    ("release", live_release, True),
-    ("clock", clock, True),
-    ("disk", disk, False),
-    ("files", files, False),
-    ("versions", versions, False),
+
+class _Area(NamedTuple):
+    name: str
+    check: Check
+    needs_connection: bool = False
+    for_reviewers: bool = True  # they have Kafka alone
+
+
+_AREAS = (
+    _Area("connection", connection),
+    _Area("security", security, needs_connection=True),
+    _Area("topics", topics, needs_connection=True),
+    _Area("store", store, for_reviewers=False),
+    _Area("release", live_release, needs_connection=True, for_reviewers=False),
+    _Area("clock", clock, needs_connection=True),
+    _Area("disk", disk, for_reviewers=False),
+    _Area("files", files),
+    _Area("versions", versions),
 )
-_WITHOUT_RELEASES = {"store", "release", "disk"}
-"""What a reviewer, who has Kafka alone, does without."""
 _ALL_SECONDS = 30
 _MOST_SECONDS = 12
 _LEAST_SECONDS = 1
@@ -35,8 +42,8 @@ def examine(deployment: Deployment) -> Iterator[Finding]:
     """Look at everything, finding by finding, within about half a minute whatever hangs."""
     deadline = time.monotonic() + _ALL_SECONDS
     connected = True
-    for area, check, needs_connection in _CHECKS:
-        if deployment.role == "reviewer" and area in _WITHOUT_RELEASES:
+    for area, check, needs_connection, for_reviewers in _AREAS:
+        if deployment.role == "reviewer" and not for_reviewers:
             continue
         if needs_connection and not connected:
             yield Finding(area, "not checked", "No connection.", "Mend the connection first.")
