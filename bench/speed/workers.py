@@ -242,16 +242,16 @@ processes of ONNX Runtime alone, which answer without Kafka. Both are warm and t
 a share is of the turn right before. *By the processes' own time* leaves out what brokers, system, sender
 and reader take of these cores, as if they had others. The naive worker is a Faust agent that calls the
 pipeline, in the code that people write (`bench/speed/naive_worker.py`). 30 seconds of listings wait at
-the beginning of a turn; the rate is that between 15 and 60% of them, while the rest still waits. All other
-figures are of whole turns, whose last windows are small.
+the beginning of a turn; the rate is that between 15 and 60% of them, while the rest still waits. All
+other figures are of whole turns, whose last windows are small.
 
 *What our workers say* is by the clock of the wall, so that it has the turns that brokers take. *Deliver*
 is the wait for the commit, in which brokers and the other worker have the cores: to answer the next
 window meanwhile would gain nothing here, and at most that share where brokers have cores of their own.
 A window is as large as what waits allows (an eighth of it), and smaller ones pad more and run more
-batches: beside ONNX Runtime alone, which sorts 512 titles (*Serving*), that is the most of what is missing
-in *infer*. All the rest of a worker, decoding, tokenising, encoding and two Kafka clients, is a few
-hundredths of its time. A longer backlog moves it, and a larger `WORKER_LATENCY_BUDGET_SECONDS`.
+batches: beside ONNX Runtime alone, which sorts 512 titles (*Serving*), that is the most of what is
+missing in *infer*. All the rest of a worker, decoding, tokenising, encoding and two Kafka clients, is a
+few hundredths of its time. A longer backlog moves it, and a larger `WORKER_LATENCY_BUDGET_SECONDS`.
 
 At batch 1 the pipeline's own Python is paid for every title: the larger the model, the less of its time
 that is, and the less there is to gain. At batch 32 it loses what it pads (the table of *Serving* says how
