@@ -3,6 +3,7 @@
 import tempfile
 import time
 from contextlib import ExitStack
+from math import isfinite
 from pathlib import Path
 from statistics import median
 
@@ -27,6 +28,7 @@ from bench.speed.simulation import (
     release_seconds,
 )
 from bench.speed.stage import PARTITIONS, Model, Stage
+from roomstream.ports import reserved_port
 from runtime.settings import KafkaSettings, load
 
 HERE = (1, 2, 4)
@@ -120,13 +122,12 @@ class Scale(msgspec.Struct, frozen=True):
 
     @property
     def _costs(self) -> Costs:
-        """What one worker here shows."""
-        alone = self.paces[1]
-        text = median(pace.own_seconds for pace in alone)
-        idle = median(1 / pace.rate - pace.own_seconds for pace in alone)
+        """What one worker here shows: it waits for each commit, and needs the rest for its listings."""
+        alone = [(pace.rate, pace.work) for pace in self.paces[1] if pace.work]
+        waits = median(work.stages["deliver"] for _, work in alone)  # for a listing
         return Costs(
-            text_seconds=text,
-            window_seconds=max(0.0, idle * median(pace.together for pace in alone)),
+            text_seconds=median(1 / rate for rate, _ in alone) - waits,
+            window_seconds=waits * median(work.titles for _, work in alone),
             broker_text_seconds=2 * self.brokers.message_seconds,  # the listing, and its result
             broker_commit_seconds=self.brokers.commit_seconds,
             join_seconds=self.group.join_seconds,
@@ -159,7 +160,7 @@ class Scale(msgspec.Struct, frozen=True):
                     f"{full.rate:,.0f}",
                     f"{full.rate * self._costs.text_seconds / workers:.2f}",
                     f"{full.broker_share:.0%}",
-                    f"{lag.seconds / 60:.0f} min",
+                    f"{lag.seconds / 60:.0f} min" if isfinite(lag.seconds) else "not in an hour",
                     f"{rebalance_seconds(self._costs, cluster):.1f} s",
                     f"{release_seconds(self._costs, cluster, encoder=False):.1f} s",
                     f"{release_seconds(self._costs, cluster, encoder=True):.0f} s",
@@ -204,11 +205,13 @@ def measure(size: Size, run: Run) -> Scale:
                     found.append(onnx[processes].pace().rate)
                 for workers, stage in stages.items():
                     run.tick(f"{size.name}: round {number + 1} of {run.rounds}: {workers} workers")
-                    commands = stage.workers("exactly-once", [0] * workers, "--recent-texts", "0")
-                    rate = 0.8 * alone[min(workers, 2)][-1]
-                    # The others do not run: workers that wait take their share of two cores.
-                    with answering(stage, commands, run.texts, rate) as answerers:
-                        paces[workers].append(answerers.pace())
+                    with ExitStack() as reserved:
+                        ports = [reserved.enter_context(reserved_port()) for _ in range(workers)]
+                        commands = stage.workers("exactly-once", ports, "--recent-texts", "0")
+                        rate = 0.8 * alone[min(workers, 2)][-1]
+                        # The others do not run: workers that wait take their share of two cores.
+                        with answering(stage, commands, run.texts, rate, ports) as answerers:
+                            paces[workers].append(answerers.pace())
         started = time.perf_counter()
         Encoder(encoder)
         load_seconds = time.perf_counter() - started
@@ -225,8 +228,8 @@ which take about a tenth of both (*Workers*), so that about 1.8 times is what th
 both cores give as much as one alone does. Brokers on machines of their own move that.
 
 The simulation (`bench/speed/simulation.py`) is of discrete events, a window each. One worker here gives
-its processor time for a listing and the wait for a commit. What all take that wait is measured with
-nobody answering, and is not there for others. Brokers that take messages in, give them out and do nothing
+its time for a listing and the wait for a commit. What brokers and system take while nobody answers is
+not there for others. Brokers that take messages in, give them out and do nothing
 else show what that costs them, and transactions to one and to many partitions what each of these does;
 groups of {GROUPS[0]} to {GROUPS[-1]} consumers give how long a rebalance takes. Its error is that on two
 and four workers, which it has not seen. The clusters have a core a worker, {BROKERS} brokers of

@@ -65,6 +65,10 @@ class Cluster:
     max_window: int = 2048
 
 
+PATIENCE_SECONDS = 3600
+"""A group that has not caught up by then does not catch up."""
+
+
 @dataclass(frozen=True)
 class Outcome:
     """
@@ -99,7 +103,8 @@ def drained(costs: Costs, cluster: Cluster, events: int, arriving: float = 0.0) 
         arriving: How many more come a second, until no more wait than come during a window.
 
     Returns:
-        How it went; `seconds` is infinite where more come than can be answered.
+        How it went; `seconds` is infinite where it has not caught up within `PATIENCE_SECONDS`: windows
+        get smaller as less waits, and may then cost more than they answer.
     """
     shares = _assigned(cluster)
     waiting = [events * share / cluster.partitions for share in shares]
@@ -115,6 +120,8 @@ def drained(costs: Costs, cluster: Cluster, events: int, arriving: float = 0.0) 
         return Outcome(float("inf"), 0.0, 0, 0.0, 0.0)
     while begun:
         at, worker = heapq.heappop(begun)
+        if arriving and at > PATIENCE_SECONDS:
+            return Outcome(float("inf"), answered / now, windows, 1.0, 1.0)
         waiting[worker] += rates[worker] * (at - seen_at[worker])
         seen_at[worker] = at
         size = sizes[worker]

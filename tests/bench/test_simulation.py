@@ -64,6 +64,14 @@ def test_lag_is_caught_up_as_fast_as_there_is_room() -> None:
     assert drained(COSTS, ONE, 1_000, arriving=100).seconds == float("inf")
 
 
+def test_a_group_that_only_large_windows_let_keep_up_never_catches_up() -> None:
+    """Each commit takes half a second: 60 a second are answered while many wait, not once few do."""
+    costs = replace(COSTS, window_seconds=0.5)
+
+    assert drained(costs, ONE, 10_000).rate > 60
+    assert drained(costs, ONE, 1_000, arriving=60).seconds == float("inf")
+
+
 def test_what_limits_is_found() -> None:
     """Partitions that are not shared out evenly, brokers that are busy, or inference alone."""
     uneven = Cluster(workers=3, partitions=4, cores=3, broker_cores=8)
