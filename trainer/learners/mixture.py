@@ -224,7 +224,7 @@ class LogMixture(Mixture):
     """
     The weighted mean of their log probabilities, with weights that follow the log loss in the same way.
 
-    Each member has a veto, which `mixture` does not give: docs/learners.md has both beside each other.
+    Each member has a veto, which `mixture` does not give. Level with it: docs/learners.md has both.
     """
 
     name = "log-mixture"
