@@ -178,13 +178,13 @@ class LiveModel:
         return True
 
     def _refuse(self, announcement: ReleaseAnnouncement, error: Exception) -> None:
-        self._metrics.reloads.labels("refused").inc()
         _log.error(
             "release refused: the one before it serves on",
             release=announcement.release,
             live=self.current().manifest.release,
             why=str(error),
         )
+        self._metrics.reloads.labels("refused").inc()  # who sees it counted finds it in the log
 
     def _swap(self, announcement: ReleaseAnnouncement, outcome: str) -> None:
         started = time.perf_counter()
