@@ -4,10 +4,14 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
+import msgspec
 from rich.console import Console
 
-from schemas.errors import RoomstreamError
+from schemas.errors import ConfigurationError, RoomstreamError
+
+Figures = TypeVar("Figures")
 
 
 def parser_of(name: str, about: str | None) -> argparse.ArgumentParser:
@@ -29,6 +33,21 @@ def parsed(parser: argparse.ArgumentParser, decide: Sequence[str]) -> argparse.N
     if all(getattr(given, name) == parser.get_default(name) for name in decide):
         given.docs = given.docs or Path("docs")
     return given
+
+
+def earlier(figures: Path, kind: type[Figures]) -> Figures:
+    """
+    Read the figures of an earlier run.
+
+    Raises:
+        ConfigurationError: They are not there, or of another version.
+    """
+    try:
+        return msgspec.json.decode(figures.read_bytes(), type=kind)
+    except (OSError, msgspec.DecodeError) as error:
+        raise ConfigurationError(
+            f"{figures} cannot be read: {error}. Measure first, without --measure-nothing."
+        ) from error
 
 
 def run(measure: Callable[[argparse.Namespace], None], given: argparse.Namespace) -> None:

@@ -17,7 +17,7 @@ import msgspec
 from rich.console import Console
 
 from artefacts.store import write_atomically
-from bench.command_line import parsed, parser_of, run
+from bench.command_line import earlier, parsed, parser_of, run
 from bench.machine import machine
 from bench.people.arms import ARMS
 from bench.people.cities import Source
@@ -77,8 +77,7 @@ def main() -> None:
 def measure(given: argparse.Namespace) -> None:
     """Run what the command line asks for, or write the page of an earlier run anew."""
     if given.measure_nothing:
-        kept = ((given.docs or Path("docs")) / FIGURES).read_bytes()
-        figures = msgspec.json.decode(kept, type=Figures)
+        figures = earlier((given.docs or Path("docs")) / FIGURES, Figures)
     else:
         figures = _measured(given)
     where = "Only the full standard run writes to docs/ by itself; --docs DIR writes this page too."

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
-from itertools import cycle, islice, pairwise
+from itertools import cycle, islice
 from typing import Any, Self
 
 import msgspec
@@ -25,7 +25,6 @@ ALONE_SECONDS = 3
 WARM_SECONDS, ANSWERING_SECONDS = 6, 30
 _FEWEST = 32
 _FIRST, _LAST = 0.15, 0.6  # a backlog that drains makes windows small: a standing one is measured
-_APART_SECONDS = 0.05  # no window is answered sooner
 _BACKGROUND_SECONDS = 5
 _COUNTED_SECONDS = 0.5  # a window is counted right after its results can be read
 _SECONDS = "roomstream_worker_stage_duration_seconds_sum"
@@ -43,7 +42,6 @@ class Pace(msgspec.Struct, frozen=True):
         own_seconds: Processor time of the processes for a result.
         other_seconds: Processor time of brokers and system for a result.
         here_seconds: The same of the process that sends and reads.
-        together: Results that were written at once, on average: a window, where there is one process.
         work: What our workers say that they did; None of others.
     """
 
@@ -51,7 +49,6 @@ class Pace(msgspec.Struct, frozen=True):
     own_seconds: float
     other_seconds: float = 0.0
     here_seconds: float = 0.0
-    together: float = 0.0
     work: "Work | None" = None
 
 
@@ -168,9 +165,8 @@ class Answering:
         first, last = int(_FIRST * count), int(_LAST * count)
         # By a line through all of them: windows are written at once.
         rate = float(np.polyfit(written[first:last], range(first, last), 1)[0])
-        windows = 1 + sum(later - sooner > _APART_SECONDS for sooner, later in pairwise(written))
         work = self._work(counted, count) if self._ports else None
-        return Pace(rate, own, every - own - here, here, count / windows, work)
+        return Pace(rate, own, every - own - here, here, work)
 
     def _work(self, before: Counter[tuple[str, str]], count: int) -> Work:
         time.sleep(_COUNTED_SECONDS)

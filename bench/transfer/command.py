@@ -16,7 +16,7 @@ import torch
 from rich.console import Console
 
 from artefacts.store import write_atomically
-from bench.command_line import parsed, parser_of, run
+from bench.command_line import earlier, parsed, parser_of, run
 from bench.machine import machine
 from bench.pictures import file_name
 from bench.transfer.data import lessons
@@ -61,8 +61,7 @@ def main() -> None:
 def measure(given: argparse.Namespace) -> None:
     """Run what the command line asks for, or write the page of an earlier run anew."""
     if given.measure_nothing:
-        kept = (given.docs or Path("docs")) / FIGURES
-        figures = msgspec.json.decode(kept.read_bytes(), type=Figures)
+        figures = earlier((given.docs or Path("docs")) / FIGURES, Figures)
     else:
         figures = _measured(given)
     pictures = {each.name: f"transfer/{file_name(each.name)}" for each in figures.models}

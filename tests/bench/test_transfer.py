@@ -16,6 +16,7 @@ from bench.transfer.data import lessons
 from bench.transfer.models import answers, save_classifier, trained
 from bench.transfer.report import ALONE, DISTILLED, TEACHER, TO_THE_END, Figures, Measured, page
 from bench.transfer.running import ToTheEnd
+from schemas.errors import ConfigurationError
 from tests.trainer.distilberts import tokenizer
 from tests.trainer.finetuning.jobs import tiny_encoder
 from tests.trainer.transfer.problem import LABELS, rows
@@ -165,3 +166,16 @@ def test_the_page_is_written_again_from_its_figures(
 
     assert pages[0] == pages[1]
     assert len(pages[0]) == 2 + len(figures().models)
+
+
+def test_figures_that_are_not_there_are_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It says what to do, and ends with the exit code of a wrong setting."""
+    command = ["bench.transfer", "--measure-nothing", "--docs", str(tmp_path)]
+    monkeypatch.setattr(sys, "argv", command)
+    with pytest.raises(SystemExit) as ended:
+        main()
+
+    assert ended.value.code == ConfigurationError.exit_code
+    assert "figures.json cannot be read" in capsys.readouterr().err

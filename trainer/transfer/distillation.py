@@ -78,7 +78,7 @@ class Transfer(Loop):
         The weighted sum, where labels are compared at the temperature that is best, as a release gets it.
 
         Without it their loss rises once answers are too sure of themselves, while they still become
-        better, and training would end too soon: docs/transfer.md has both.
+        better, and training would end too soon.
         """
         classes = [str(number) for number in range(logits.shape[1])]
         truth = Truth.of([classes[label] for label in self._listings.labels[rows]])
