@@ -30,7 +30,7 @@ from kafka.structs import OffsetAndMetadata, TopicPartition
 
 from runtime.broker_watch import BrokerWatch
 from runtime.dead_letters import fitting
-from runtime.denials import denied_code
+from runtime.denials import denied_code, require_visible
 from runtime.health import Health
 from runtime.kafka import (
     DELIVERY_SECONDS,
@@ -337,6 +337,7 @@ class _Session:
             self._consumer.seek(place, first[place])
 
     def _polled(self, most: int, seconds: float = _POLL_SECONDS) -> list[Record]:
+        require_visible(self._consumer)
         return polled(self._consumer.poll(timeout_ms=int(seconds * 1000), max_records=most))
 
     def deliver(
