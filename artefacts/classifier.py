@@ -8,7 +8,6 @@ import numpy as np
 from artefacts.errors import InferenceError, ReleaseRefused
 from artefacts.graphs import Encoded, Encoder, Encoders, Floats, Head
 from artefacts.manifest import ENCODER, HEAD, TOKENIZER, Blob, Golden, Manifest
-from artefacts.store import check_digest
 from artefacts.tokenisation import Tokenizer, Tokens
 
 GOLDEN_TOLERANCE = 1e-3
@@ -71,7 +70,7 @@ class Classifier:
 
         Args:
             manifest: What the release promises.
-            fetch: Reads a blob, such as `Store.get` or `BlobCache.get`.
+            fetch: Reads a blob and checks its digest, as `Store.get` and `BlobCache.get` do.
             encoders: Encoders and tokenizers that are in memory already.
             threads: Threads of one inference.
 
@@ -79,18 +78,12 @@ class Classifier:
             ReleaseError: A part is missing, damaged, or does not keep what the manifest promises.
             StoreError: A part cannot be fetched.
         """
-
-        def checked(blob: Blob) -> bytes:
-            data = fetch(blob)
-            check_digest(f"Blob {blob.digest[:12]}… of {manifest.release}", data, blob.digest)
-            return data
-
         parts, encoders = manifest.blobs, encoders or Encoders()
         classifier = cls(
             manifest,
-            encoders.tokenizer(parts[TOKENIZER], checked, manifest.max_length),
-            encoders.get(parts[ENCODER], checked, threads),
-            Head(checked(parts[HEAD]), threads),
+            encoders.tokenizer(parts[TOKENIZER], fetch, manifest.max_length),
+            encoders.get(parts[ENCODER], fetch, threads),
+            Head(fetch(parts[HEAD]), threads),
         )
         classifier._check_widths()
         classifier._run_golden()

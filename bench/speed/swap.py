@@ -1,15 +1,18 @@
 """Releases taken up while listings come: what a listing notices of it, and whether memory grows."""
 
+import subprocess
+import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
 import numpy as np
 from matplotlib.figure import Figure
 
-from artefacts.manifest import ENCODER
+from artefacts.manifest import ENCODER, Manifest
 from bench.speed.load import Load, Trip, lasting
 from bench.speed.models import Size
 from bench.speed.parts import Aim, Part, Run, spread, table
@@ -17,6 +20,7 @@ from bench.speed.releases import BLOCKS, BURST, SHARE, Swapping, of_block, publi
 from bench.speed.rounds import Ratio
 from bench.speed.stage import Model, Stage
 from roomstream.sending import Sender
+from schemas.errors import TryAgain
 
 
 class Swaps(msgspec.Struct, frozen=True):
@@ -32,6 +36,8 @@ class Swaps(msgspec.Struct, frozen=True):
         steady: 99th percentile in milliseconds, block by block.
         swapping: The same with releases, in the block before.
         heads: The same of its first part, where releases have the encoder that is there.
+        beside: The same of that part and one where none is taken up, while another process loads the
+            encoders.
         megabytes: The worker's memory after each release.
     """
 
@@ -42,6 +48,7 @@ class Swaps(msgspec.Struct, frozen=True):
     steady: list[float]
     swapping: list[float]
     heads: list[float]
+    beside: list[float]
     megabytes: list[float]
 
     @property
@@ -65,13 +72,15 @@ class Swaps(msgspec.Struct, frozen=True):
     def table(self) -> str:
         """Latency, and what the memory does."""
         head = (
-            self.model, "p99, new heads over steady", "with new encoders", "steady p99, ms", "releases",
+            self.model, "p99, new heads over steady", "with new encoders",
+            "if another process loads these", "steady p99, ms", "releases",
             "listings", "lost", "to take one up, s", "an encoder", "memory, MB", "a release more, MB",
         )  # fmt: skip
         cells = (
             "",
             spread(self._against(self.heads)),
             spread(self._against(self.swapping)),
+            spread(self._against(self.beside)),
             f"{np.median(self.steady):.0f}",
             str(len(self.megabytes)),
             str(self.listings),
@@ -90,6 +99,7 @@ class Swaps(msgspec.Struct, frozen=True):
         left.plot(self.steady, marker="o", label="steady")
         left.plot(self.heads, marker="o", label="with new heads")
         left.plot(self.swapping, marker="o", label="and new encoders")
+        left.plot(self.beside, marker="o", label="loaded by another process")
         left.set_xlabel("block")
         left.set_ylabel("p99, ms")
         left.set_ylim(bottom=0)
@@ -134,7 +144,7 @@ def measure(size: Size, run: Run) -> Swaps:
             load = Load(stage, reader, run.texts, workers, swaps.answered_by)
             load.capacity(BURST)
             rate, before = SHARE * load.capacity(BURST), load.total
-            steady, swapping, heads = [], [], []
+            steady, swapping, heads, beside = [], [], [], []
             alike, others = of_block(len(manifests))
             for block in range(BLOCKS):
                 run.tick(f"{size.name}: block {block + 1} of {BLOCKS}, with releases")
@@ -142,9 +152,13 @@ def measure(size: Size, run: Run) -> Swaps:
                 releases = manifests[block * (alike + others) :][: alike + others]
                 of_heads = swaps.during(load, rate, releases[:alike])
                 of_encoders = swaps.during(load, rate, releases[alike:])
+                seconds = time.monotonic() - began
+                run.tick(f"{size.name}: block {block + 1} of {BLOCKS}, loaded elsewhere")
+                with loading_elsewhere(stage, releases[alike:]) as going_on:
+                    of_others = load.run(rate, going_on)
                 heads.append(_p99(of_heads))
                 swapping.append(_p99([*of_heads, *of_encoders]))
-                seconds = time.monotonic() - began
+                beside.append(_p99([*of_heads, *of_others]))
                 run.tick(f"{size.name}: block {block + 1} of {BLOCKS}, steady")
                 steady.append(_p99(load.run(rate, lasting(seconds))))
             listings = load.total - before
@@ -156,8 +170,29 @@ def measure(size: Size, run: Run) -> Swaps:
         steady,
         swapping,
         heads,
+        beside,
         swaps.megabytes,
     )
+
+
+@contextmanager
+def loading_elsewhere(stage: Stage, manifests: Sequence[Manifest]) -> Iterator[Callable[[], bool]]:
+    """Let another process load the encoders of releases; the function says whether it still does."""
+    blobs = [manifest.blobs[ENCODER] for manifest in manifests]
+    names = [f"{blob.digest}:{blob.size_bytes}" for blob in blobs]
+    with subprocess.Popen(
+        [sys.executable, "-m", "bench.speed.encoder_loader", stage.shared.store, *names],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as process:
+        assert process.stdin
+        assert process.stdout
+        process.stdout.readline()
+        process.stdin.write(b"begin\n")
+        process.stdin.flush()
+        yield lambda: process.poll() is None
+    if process.returncode:
+        raise TryAgain(f"The process that loads encoders ended with {process.returncode}.")
 
 
 def _p99(trips: Sequence[Trip]) -> float:
@@ -168,9 +203,14 @@ _ABOUT = """\
 Releases taken up while listings come to one worker (exactly-once) at half of what it can answer. Each is
 the head of the learner that a trainer uses by default. One in ten, the last ones of a block, has another
 encoder, which the worker has in its cache of files, not in memory. Each is announced once the one before
-it answers. Blocks with and without releases take turns. A listing that is lost would end the run. To load
-an encoder takes a second of processor time, in a thread that yields to all others; what listings notice
-of it is that worker, Kafka and the reader share two cores, and on them there is little left to yield.
+it answers. Blocks with and without releases take turns. A listing that is lost would end the run.
+
+To load an encoder takes a second of processor time, in a thread that gives way to all others. *If another
+process loads these* is the limit of this machine: the same blocks, in which no release with another
+encoder is taken up, while a process of its own loads the same files with the same priority. What listings
+notice of that too is that worker, Kafka, producer and reader have two cores together and none to spare.
+A core more for each worker that takes up encoders moves it, no change of the worker does; so does a
+release that keeps its encoder.
 """
 
 PART = Part(
