@@ -9,26 +9,24 @@ the first line that it reads.
 
 import os
 import sys
-from collections import deque
 
-from artefacts.graphs import Encoder
+from artefacts.graphs import Encoders
 from artefacts.manifest import Blob
 from artefacts.store import Store
 
-_KEPT = 3  # as many as a worker keeps in memory
 _NICENESS = 10
 
 
 def main(address: str, names: list[str]) -> None:
     """Load them once."""
     os.nice(_NICENESS)
-    store, kept = Store(address), deque[Encoder](maxlen=_KEPT)
+    store, encoders = Store(address), Encoders()
     sys.stdout.write("ready\n")
     sys.stdout.flush()
     sys.stdin.readline()
     for name in names:
         digest, size = name.split(":")
-        kept.append(Encoder(store.get(Blob(digest, int(size)))))
+        encoders.get(Blob(digest, int(size)), store.get)
 
 
 if __name__ == "__main__":

@@ -224,8 +224,9 @@ def measure(size: Size, run: Run) -> Scale:
 _ABOUT = f"""\
 Workers (exactly-once) on the same two cores as Kafka and the reader: four are more than there are
 cores. One has a core to itself, with brokers, sender and reader on the other; two share theirs with them,
-which take about a tenth of both (*Workers*), so that about 1.8 times is what there is to be had here, if
-both cores give as much as one alone does. Brokers on machines of their own move that.
+which take a share of both (*Workers* says how much each model leaves; the smaller the model, the more
+they take), so that 1.8 to 1.9 times is what there is to be had here, if both cores give as much as one
+alone does. Brokers on machines of their own move that.
 
 The simulation (`bench/speed/simulation.py`) is of discrete events, a window each. One worker here gives
 its time for a listing and the wait for a commit. What brokers and system take while nobody answers is

@@ -209,8 +209,7 @@ To load an encoder takes a second of processor time, in a thread that gives way 
 process loads these* is the limit of this machine: the same blocks, in which no release with another
 encoder is taken up, while a process of its own loads the same files with the same priority. What listings
 notice of that too is that worker, Kafka, producer and reader have two cores together and none to spare.
-A core more for each worker that takes up encoders moves it, no change of the worker does; so does a
-release that keeps its encoder.
+A core to spare moves it, and so do releases that keep their encoder.
 """
 
 PART = Part(
