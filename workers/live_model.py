@@ -26,10 +26,12 @@ from workers.challengers import Challengers
 from workers.metrics import WorkerMetrics
 from workers.settings import WorkerSettings
 
+LOADING_NICENESS = 10
+"""Of the thread that loads releases: it gets a tenth of a core that others want too."""
+
 _log = structlog.get_logger(__name__)
 
 _POLL_SECONDS = 0.25
-_NICENESS = 10  # a tenth of a core that others want too
 _BACK_OFF = BackOff(first_seconds=1.0, most_seconds=15.0)
 _REFUSALS = (ReleaseError, ConfigurationError)
 
@@ -223,7 +225,7 @@ def _give_way() -> None:
         with contextlib.suppress(
             OSError
         ):  # a sandbox may refuse it: releases are taken up all the same
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), LOADING_NICENESS)
 
 
 def _give_back_memory() -> None:

@@ -13,13 +13,12 @@ import sys
 from artefacts.graphs import Encoders
 from artefacts.manifest import Blob
 from artefacts.store import Store
-
-_NICENESS = 10
+from workers.live_model import LOADING_NICENESS
 
 
 def main(address: str, names: list[str]) -> None:
     """Load them once."""
-    os.nice(_NICENESS)
+    os.nice(LOADING_NICENESS)
     store, encoders = Store(address), Encoders()
     sys.stdout.write("ready\n")
     sys.stdout.flush()
